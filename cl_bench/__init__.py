@@ -1,0 +1,90 @@
+"""cl-bench: what is lost when a model learns from its own samples, task after task.
+
+    import cl_bench
+    run = cl_bench.run(strategy="ddgr", benchmark="splitdigits", seed=0)
+    run.rows           # tidy DataFrame, one number a row
+    cl_bench.load_runs("runs")
+
+Everything is imported when first used, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from cl_bench.registry import (
+    load_plugin,
+    register_benchmark,
+    register_evaluator,
+    register_generator,
+    register_strategy,
+)
+
+if TYPE_CHECKING:
+    from cl_bench.benchmark import Benchmark
+    from cl_bench.errors import TrainingDiverged, UserError
+    from cl_bench.evaluator import Evaluator
+    from cl_bench.finished_run import Run, load_run, load_runs
+    from cl_bench.generator import Generator
+    from cl_bench.mix import Mix
+    from cl_bench.runner import resume, run
+    from cl_bench.samples import Samples
+    from cl_bench.strategy import Strategy
+    from cl_bench.stream import Task, TaskStream
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Benchmark": "benchmark",
+    "Evaluator": "evaluator",
+    "Generator": "generator",
+    "Mix": "mix",
+    "Run": "finished_run",
+    "Samples": "samples",
+    "Strategy": "strategy",
+    "Task": "stream",
+    "TaskStream": "stream",
+    "TrainingDiverged": "errors",
+    "UserError": "errors",
+    "load_run": "finished_run",
+    "load_runs": "finished_run",
+    "resume": "runner",
+    "run": "runner",
+}
+
+__all__ = [
+    "Benchmark",
+    "Evaluator",
+    "Generator",
+    "Mix",
+    "Run",
+    "Samples",
+    "Strategy",
+    "Task",
+    "TaskStream",
+    "TrainingDiverged",
+    "UserError",
+    "__version__",
+    "load_plugin",
+    "load_run",
+    "load_runs",
+    "register_benchmark",
+    "register_evaluator",
+    "register_generator",
+    "register_strategy",
+    "resume",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'cl_bench' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"cl_bench.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,103 @@
+"""The classifier that strategies train, and its cousins: the frozen reference and the CAS probe."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from cl_bench.divergence import LossGuard
+from cl_bench.errors import UserError
+from cl_bench.progress import Progress
+from cl_bench.samples import Samples
+from cl_bench.state import State
+from cl_bench.stream import StreamSpec
+
+PREDICTION_BATCH = 4096
+
+
+class Classifier:
+    """A multi-layer perceptron over all classes of the stream, for images up to 16×16.
+
+    width: hidden units of its two layers and dimension of `features`. dropout: share of hidden units
+    dropped while training.
+    """
+
+    def __init__(self, spec: StreamSpec, device: torch.device, width: int = 256, dropout: float = 0.0) -> None:
+        if spec.modality != "image":
+            raise UserError(f"the classifier takes images, not {spec.modality} data")
+        self.spec, self.device = spec, device
+        self.body = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(math.prod(spec.shape), width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+        self.head = nn.Linear(width, spec.num_classes)
+        self.net = nn.Sequential(self.body, self.head).to(device).eval()
+
+    def fit(
+        self,
+        data: Samples,
+        progress: Progress,
+        what: str = "classifier",
+        steps: int = 400,
+        batch: int = 128,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        """Train by cross-entropy on `data` with AdamW, from the present weights on, the rate falling to
+        zero by a cosine. Raises TrainingDiverged."""
+        x, y = self.scale(data.x.to(self.device)), data.y.to(self.device)
+        optimiser = torch.optim.AdamW(
+            self.net.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        guard = LossGuard(what)
+        self.net.train()
+        for _ in progress.steps(steps, what):
+            pick = torch.randint(len(y), (batch,), device=self.device)
+            loss = nn.functional.cross_entropy(self.net(x[pick]), y[pick])
+            guard.check(loss)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+        self.net.eval()
+
+    @staticmethod
+    def scale(x: Tensor) -> Tensor:
+        """uint8 images to [−1, 1]."""
+        return x.float() / 127.5 - 1
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits (n, num_classes) of uint8 images (n, C, H, W), float32 on the CPU."""
+        return self._batched(self.net, x)
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> Tensor:
+        """Last hidden layer, (n, width), of uint8 images, float32 on the CPU."""
+        return self._batched(self.body, x)
+
+    def _batched(self, net: nn.Module, x: Tensor) -> Tensor:
+        parts = [net(self.scale(part.to(self.device))).cpu() for part in x.split(PREDICTION_BATCH)]
+        return torch.cat(parts)
+
+    def log_prob(self, x: Tensor, y: Tensor, classes: tuple[int, ...]) -> Tensor:
+        """log p(y | x) among `classes`, (n,), of images already in [−1, 1]; differentiable in x, to guide
+        sampling."""
+        choices = torch.tensor(classes, device=x.device)
+        logits = self.net(x)
+        chosen = logits.gather(1, y.unsqueeze(1)).squeeze(1)
+        return chosen - logits[:, choices].logsumexp(1)
+
+    def state_dict(self) -> State:
+        return dict(self.net.state_dict())
+
+    def load_state_dict(self, state: State) -> None:
+        self.net.load_state_dict(state)

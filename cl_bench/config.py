@@ -1,0 +1,197 @@
+"""From what the user asked for to what will be run: names resolved, options checked, identity hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cl_bench
+from cl_bench import options as opts
+from cl_bench import registry
+from cl_bench.errors import UserError, unknown
+
+DEFAULT_STRATEGY, DEFAULT_BENCHMARK, DEFAULT_OUTPUT = "ddgr", "splitdigits", "runs"
+NO_GENERATOR = "none"
+
+# Packages whose version changes numbers.
+_NUMERIC = ("torch", "numpy", "POT", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. Names and options are unchecked; None means the default."""
+
+    strategy: str = DEFAULT_STRATEGY
+    benchmark: str = DEFAULT_BENCHMARK
+    generator: str | None = None
+    seed: int = 0
+    order_seed: int | None = None
+    device: str = "auto"
+    limit: int | None = None
+    evaluators: tuple[str, ...] | None = None
+    plugins: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A resolved run: every option with its value. Plain values only, so that it can be written."""
+
+    strategy: str
+    benchmark: str
+    generator: str
+    seed: int
+    order_seed: int | None
+    device: str
+    limit: int | None
+    evaluators: tuple[str, ...]
+    plugins: tuple[str, ...]
+    strategy_options: dict[str, Any]
+    benchmark_options: dict[str, Any]
+    generator_options: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"evaluators": list(self.evaluators), "plugins": list(self.plugins)}
+
+    def request(self) -> Request:
+        """The request that resolves to this configuration."""
+        flat = {
+            f"{kind}.{key}": value
+            for kind in ("strategy", "benchmark", "generator")
+            for key, value in getattr(self, f"{kind}_options").items()
+        }
+        return Request(
+            self.strategy,
+            self.benchmark,
+            self.generator,
+            self.seed,
+            self.order_seed,
+            self.device,
+            self.limit,
+            self.evaluators,
+            self.plugins,
+            flat,
+        )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Config:
+        """Raises UserError when `values` is not a configuration."""
+        try:
+            config = cls(**values)
+        except TypeError as error:
+            raise UserError(f"the manifest's configuration is damaged: {error}") from None
+        return cls(
+            **(asdict(config) | {"evaluators": tuple(config.evaluators), "plugins": tuple(config.plugins)})
+        )
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration with its classes and option objects. generator is None with `--generator none`."""
+
+    config: Config
+    strategy: type[Any]
+    benchmark: type[Any]
+    generator: type[Any] | None
+    evaluators: tuple[type[Any], ...]
+    strategy_options: Any
+    benchmark_options: Any
+    generator_options: Any
+
+    def versions(self) -> dict[str, str]:
+        """Everything besides the configuration that changes the numbers, by name."""
+        found = {"cl-bench": cl_bench.__version__} | {name: version(name) for name in _NUMERIC}
+        for cls in (self.strategy, self.benchmark, self.generator, *self.evaluators):
+            if cls is not None:
+                found[f"{cls.__module__}:{cls.__qualname__}"] = f"{getattr(cls, 'version', 1)}+{_source(cls)}"
+        return found
+
+    def run_id(self) -> str:
+        """12 hex digits of the SHA-256 over configuration and versions."""
+        identity = json.dumps([self.config.as_dict(), self.versions()], sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()[:12]
+
+
+def resolve(request: Request) -> Resolved:
+    """Check a request. Raises UserError for anything unknown, mistyped or out of range."""
+    for plugin in request.plugins:
+        registry.load_plugin(plugin)
+    if request.limit is not None and request.limit < 4:
+        raise UserError(f"--limit {request.limit} is too small; expected at least 4 samples per class")
+    if request.seed < 0 or (request.order_seed or 0) < 0:
+        raise UserError("seeds must be 0 or more")
+    strategy = registry.strategies.get(request.strategy)
+    benchmark = registry.benchmarks.get(request.benchmark)
+    generator_name = request.generator or benchmark.generator
+    if generator_name == NO_GENERATOR:
+        generator = None
+    elif generator_name in registry.generators or ":" in generator_name:
+        generator = registry.generators.get(generator_name)
+    else:
+        raise unknown("generator", generator_name, [*registry.generators.names(), NO_GENERATOR])
+    evaluator_names = tuple(sorted(set(request.evaluators or registry.evaluators.names())))
+    evaluators = tuple(registry.evaluators.get(name) for name in evaluator_names)
+    classes = {"strategy": strategy, "benchmark": benchmark, "generator": generator}
+    names = {"strategy": request.strategy, "benchmark": request.benchmark, "generator": generator_name}
+    routed = opts.route(request.options, {k: c.Options if c else None for k, c in classes.items()})
+    built = {
+        kind: opts.build(cls.Options, routed[kind], f"{kind} {names[kind]}") if cls else None
+        for kind, cls in classes.items()
+    }
+    plain = {kind: opts.as_dict(value) if value is not None else {} for kind, value in built.items()}
+    config = Config(
+        request.strategy,
+        request.benchmark,
+        generator_name,
+        request.seed,
+        request.order_seed,
+        _device(request.device),
+        request.limit,
+        evaluator_names,
+        request.plugins,
+        plain["strategy"],
+        plain["benchmark"],
+        plain["generator"],
+    )
+    return Resolved(
+        config,
+        strategy,
+        benchmark,
+        generator,
+        evaluators,
+        built["strategy"],
+        built["benchmark"],
+        built["generator"],
+    )
+
+
+def _device(name: str) -> str:
+    """auto, cpu or cuda to cpu or cuda. Raises UserError for cuda without one."""
+    import torch
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise unknown("device", name, ("auto", "cpu", "cuda"))
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UserError("--device cuda: torch finds no CUDA device here; use --device cpu or auto")
+    return "cuda" if name == "auto" and available else "cpu" if name == "auto" else name
+
+
+def _source(cls: type) -> str:
+    """A hash of the files that define `cls` and its bases, so that an edited strategy is another run."""
+    files = set()
+    for base in cls.__mro__:
+        try:
+            files.add(inspect.getfile(base))
+        except (TypeError, OSError):
+            continue  # built in
+    digest = hashlib.sha256()
+    for file in sorted(files, key=lambda f: Path(f).name):
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()[:8]

@@ -1,0 +1,33 @@
+"""Fréchet distance between real and replayed data, in the frozen reference features.
+
+Not FID: that name belongs to Inception-v3's pool3 features. See metrics/gaussian.py for the formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cl_bench import register_evaluator
+from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.metrics.gaussian import frechet_distance
+from cl_bench.rows import Measurement, Metric
+
+
+@register_evaluator("frechet")
+class Frechet(Evaluator):
+    """Fréchet distance, real vs replay, per task and class, beside real vs real."""
+
+    needs = frozenset({"samples", "features"})
+    metrics = {
+        "fd:classifier": Metric(
+            "FD", False, "Fréchet distance, real vs replay, reference features of unit variance"
+        ),
+        "fd:classifier:floor": Metric("FD floor", None, "real vs real at the same n"),
+    }
+
+    def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
+        for on_task, class_, classes in evidence.scopes():
+            real = evidence.features("real").of(classes)
+            for metric, side in (("fd:classifier", "replay"), ("fd:classifier:floor", "floor")):
+                other = evidence.features(side).of(classes)  # type: ignore[arg-type]
+                yield Measurement(metric, frechet_distance(real.x, other.x), len(real), on_task, class_)

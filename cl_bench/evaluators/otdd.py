@@ -1,0 +1,31 @@
+"""OTDD between real and replayed data, in the frozen reference features (see metrics/otdd.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cl_bench import register_evaluator
+from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.metrics.otdd import otdd
+from cl_bench.rows import Measurement, Metric
+
+
+@register_evaluator("otdd")
+class OTDD(Evaluator):
+    """Optimal transport dataset distance, real vs replay, per task and class, beside real vs real."""
+
+    needs = frozenset({"samples", "features"})
+    metrics = {
+        "otdd:classifier": Metric(
+            "OTDD", False, "real vs replay, reference features of unit variance (Alvarez-Melis and Fusi 2020)"
+        ),
+        "otdd:classifier:floor": Metric("OTDD floor", None, "real vs real at the same n"),
+    }
+
+    def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
+        for on_task, class_, classes in evidence.scopes():
+            real = evidence.features("real").of(classes)
+            for metric, side in (("otdd:classifier", "replay"), ("otdd:classifier:floor", "floor")):
+                other = evidence.features(side).of(classes)  # type: ignore[arg-type]
+                value = otdd(real.x, real.y, other.x, other.y).value
+                yield Measurement(metric, value, len(real), on_task, class_)

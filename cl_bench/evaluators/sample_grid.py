@@ -1,0 +1,73 @@
+"""A picture of real and replayed samples, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from cl_bench import register_evaluator
+from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.rows import Measurement
+from cl_bench.samples import Samples, concat
+
+COLUMNS, INCHES_PER_IMAGE = 10, 0.42
+
+
+@register_evaluator("samples")
+class SampleGrid(Evaluator):
+    """Sample grid per task (samples.png): a row per class, real on the left, replay on the right."""
+
+    needs = frozenset({"samples"})
+
+    def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
+        assert evidence.samples is not None
+        if evidence.stream.spec.modality == "image":
+            real = concat(evidence.stream.test)
+            draw(evidence, real, evidence.samples)
+        yield from ()
+
+
+def draw(evidence: Evidence, real: Samples, replay: Samples) -> None:
+    from matplotlib.figure import Figure
+
+    names, seen = evidence.stream.spec.class_names, evidence.seen
+    figure = Figure(
+        figsize=((2 * COLUMNS + 2.6) * INCHES_PER_IMAGE, (len(seen) + 1.4) * INCHES_PER_IMAGE), dpi=130
+    )
+    axes = figure.subplots(1, 2, width_ratios=(1, 1))
+    for ax, title, part in zip(axes, ("real (test)", "replay"), (real, replay), strict=True):
+        ax.imshow(_tiles(part, seen), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        ax.set_title(f"{title}, after task {evidence.after_task + 1}", fontsize=9)
+        ax.set_xticks([])
+        ax.tick_params(length=0, labelsize=8)
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+    height = evidence.stream.spec.shape[1] + 1
+    middle = [height * k + height / 2 for k in range(len(seen))]
+    axes[0].set_yticks(middle, [names[c] for c in seen])
+    axes[1].set_yticks(middle, [_depth(replay, c) for c in seen])
+    axes[1].yaxis.tick_right()
+    axes[1].set_ylabel("generation depth", fontsize=8)
+    axes[1].yaxis.set_label_position("right")
+    figure.tight_layout()
+    figure.savefig(evidence.folder / "samples.png")
+
+
+def _tiles(part: Samples, classes: tuple[int, ...]) -> Tensor:
+    """One image (H, W[, 3]) of COLUMNS samples per class, one pixel of white between."""
+    channels, height, width = part.x.shape[1:]
+    canvas = torch.full(
+        (len(classes) * (height + 1), COLUMNS * (width + 1), channels), 255, dtype=torch.uint8
+    )
+    for row, c in enumerate(classes):
+        for column, image in enumerate(part.of((c,)).x[:COLUMNS]):
+            top, left = row * (height + 1), column * (width + 1)
+            canvas[top : top + height, left : left + width] = image.permute(1, 2, 0)
+    return canvas.squeeze(2)
+
+
+def _depth(replay: Samples, c: int) -> str:
+    depths = replay.of((c,)).depth.unique().tolist()
+    return ", ".join(str(d) for d in depths)

@@ -1,0 +1,113 @@
+"""Runs as Python sees them: rows as a tidy DataFrame, samples as tensors, paths."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cl_bench.config import DEFAULT_OUTPUT
+from cl_bench.errors import UserError
+from cl_bench.run_directory import REPLAY, SAMPLES, RunDirectory, find, locate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cl_bench.samples import Samples
+
+
+class Run:
+    """A run on disk, finished or not."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.directory = directory
+        self.path = directory.path
+        self.id = directory.id
+        self.manifest: dict[str, Any] = directory.manifest()
+
+    def __repr__(self) -> str:
+        return f"Run({self.strategy} on {self.benchmark}, seed {self.seed}, {self.status}, {str(self.path)!r})"
+
+    @property
+    def strategy(self) -> str:
+        return str(self.manifest["config"]["strategy"])
+
+    @property
+    def benchmark(self) -> str:
+        return str(self.manifest["config"]["benchmark"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.manifest["config"]["seed"])
+
+    @property
+    def num_tasks(self) -> int:
+        return len(self.manifest["tasks"])
+
+    @property
+    def finished(self) -> bool:
+        return self.directory.finished_tasks() == self.num_tasks
+
+    @property
+    def status(self) -> str:
+        """ "finished", or how many of its tasks are."""
+        done = self.directory.finished_tasks()
+        return "finished" if done == self.num_tasks else f"{done} of {self.num_tasks} tasks"
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """All rows, one number each; `on_task` and `class` are <NA> where a number is about all of them."""
+        import pandas as pd
+
+        frame = pd.DataFrame([row.as_dict() for row in self.directory.rows()], columns=list(_COLUMNS))
+        return frame.astype(_COLUMNS)
+
+    @property
+    def costs(self) -> list[dict[str, Any]]:
+        """Per finished task: seconds, storage, replay size."""
+        return [self.directory.finished(i) for i in range(self.directory.finished_tasks())]
+
+    def samples(self, task: int) -> Samples | None:
+        """The synthetic samples judged after `task`; None for a strategy without. Raises UserError."""
+        return self._load(task, SAMPLES)
+
+    def replay(self, task: int) -> Samples | None:
+        """The replay set drawn at the end of `task`; None for a strategy without."""
+        return self._load(task, REPLAY)
+
+    def _load(self, task: int, name: str) -> Samples | None:
+        from cl_bench import state
+        from cl_bench.samples import Samples
+
+        if not 0 <= task < self.directory.finished_tasks():
+            raise UserError(f"{self.path}: task {task} is not finished")
+        path = self.directory.task(task) / name
+        return Samples.from_state_dict(state.load(path)) if path.exists() else None
+
+
+_COLUMNS = {
+    "run": "str",
+    "benchmark": "str",
+    "strategy": "str",
+    "seed": "int64",
+    "after_task": "int64",
+    "on_task": "Int64",
+    "class": "Int64",
+    "metric": "str",
+    "value": "float64",
+    "n": "int64",
+    "seconds": "float64",
+}
+
+
+def load_run(run: str | Path, output: str | Path = DEFAULT_OUTPUT) -> Run:
+    """The run at a path, or with a run id (or its beginning) below `output`. Raises UserError."""
+    return Run(locate(str(run), Path(output)))
+
+
+def load_runs(output: str | Path = DEFAULT_OUTPUT) -> list[Run]:
+    """All runs below `output`. Raises UserError when there are none."""
+    runs = [Run(directory) for directory in find(Path(output))]
+    if not runs:
+        raise UserError(f"no runs below {output}; make one with `cl-bench run`")
+    return runs

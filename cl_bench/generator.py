@@ -1,0 +1,63 @@
+"""The generator contract: fit labelled data, sample by label."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from cl_bench.progress import Progress
+from cl_bench.samples import Samples
+from cl_bench.state import State
+from cl_bench.stream import StreamSpec
+
+
+@dataclass(frozen=True)
+class Guide:
+    """Classifier guidance: `log_prob(x, y)` gives log p(y | x), (n,), for x (n, …) in [−1, 1] and labels
+    y (n,), differentiable in x; `scale` multiplies its gradient."""
+
+    log_prob: Callable[[Tensor, Tensor], Tensor]
+    scale: float
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Nothing to set."""
+
+
+class Generator(ABC):
+    """A class-conditional generative model.
+
+    paper: the source. guidable: whether `sample` takes a guide. version: raise it when the same options
+    give other samples.
+    """
+
+    name: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    paper: ClassVar[str] = ""
+    guidable: ClassVar[bool] = False
+    Options: ClassVar[type] = NoOptions
+
+    def __init__(self, spec: StreamSpec, options: Any, device: torch.device, progress: Progress) -> None:
+        self.spec, self.options, self.device, self.progress = spec, options, device, progress
+
+    @abstractmethod
+    def fit(self, data: Samples) -> None:
+        """Train on `data`, from the present weights on. Raises TrainingDiverged."""
+
+    @abstractmethod
+    def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
+        """One sample for each label: labels (n,) int64 to (n, *spec.shape) in the stream's modality,
+        on the CPU. Draws from torch's global generator."""
+
+    @abstractmethod
+    def state_dict(self) -> State:
+        """Everything that `load_state_dict` needs to give the same samples."""
+
+    @abstractmethod
+    def load_state_dict(self, state: State) -> None: ...

@@ -1,0 +1,1 @@
+"""Class-conditional generators, one file per family; found by entry points."""

@@ -1,0 +1,1 @@
+"""Metrics as pure functions of arrays: closed forms test them, evaluators call them."""

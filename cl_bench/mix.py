@@ -1,0 +1,79 @@
+"""The mix: one definition for every data policy.
+
+For each class already seen, with n_c real samples, the training set of the next generator and classifier
+holds `real · n_c` real samples (or `exemplars` of them) and `lambda · n_c` synthetic ones. New classes always
+come real. With `accumulate`, synthetic sets of earlier tasks are kept beside the new one.
+
+Sources: Bertrand et al. 2024 (arXiv 2310.00429): λ synthetic per real; Shumailov et al. 2023 (2305.17493) and
+Zverev et al. 2025 (2512.11867): replace; Gerstgrasser et al. 2024 (2404.01413): accumulate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cl_bench.errors import UserError
+from cl_bench.samples import Samples, concat
+from cl_bench.seeds import permutation
+
+
+@dataclass(frozen=True)
+class Mix:
+    """real: share of an old class's real samples kept, 0…1. lambda_: synthetic per real sample, ≥ 0.
+    accumulate: keep earlier synthetic sets. exemplars: so many real samples per old class instead of a share.
+    """
+
+    real: float = 0.0
+    lambda_: float = 0.0
+    accumulate: bool = False
+    exemplars: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.real <= 1:
+            raise UserError(f"real={self.real:g} is out of range; expected a share from 0 to 1")
+        if self.lambda_ < 0:
+            raise UserError(f"lambda={self.lambda_:g} is out of range; expected 0 or more synthetic per real")
+        if self.exemplars is not None and (self.exemplars < 1 or self.real):
+            raise UserError("exemplars must be at least 1 and go without a real share")
+
+    @property
+    def synthetic_fraction(self) -> float:
+        """Share of an old class's training set that is synthetic (first replay, where sets accumulate)."""
+        total = self.real + self.lambda_
+        return self.lambda_ / total if total else 0.0
+
+    def kept(self, task_train: Samples) -> Samples:
+        """The real samples of a finished task that later tasks may use again."""
+        index = []
+        for c, n in task_train.counts().items():
+            members = torch.nonzero(task_train.y == c).flatten()
+            k = round(self.real * n) if self.exemplars is None else min(self.exemplars, n)
+            index.append(members[torch.from_numpy(permutation(n, 0, "kept", c)[:k])].sort().values)
+        return task_train[torch.cat(index)] if index else task_train[:0]
+
+    def replay_labels(self, real_counts: dict[int, int]) -> Tensor:
+        """Labels of the synthetic set for classes with `real_counts[c]` real samples: ⌊λ n_c⌋ of each."""
+        classes = sorted(real_counts)
+        # The small amount makes ⌊0.1 · 10⌋ 1 although 0.1 · 10 may come out just below it.
+        repeats = [int(self.lambda_ * real_counts[c] + 1e-9) for c in classes]
+        return torch.repeat_interleave(torch.tensor(classes), torch.tensor(repeats))
+
+
+def lambda_of(synthetic_fraction: float, real: float = 1.0) -> float:
+    """λ for a share of synthetic data in an old class's whole training set, beside `real` · n_c real samples.
+
+    share = λ/(real + λ), so λ = real · share/(1 − share). Raises UserError unless 0 ≤ share < 1.
+    """
+    if not 0 <= synthetic_fraction < 1:
+        raise UserError(
+            f"synthetic_fraction={synthetic_fraction:g} is out of range; expected 0 up to, not including, 1"
+        )
+    return real * synthetic_fraction / (1 - synthetic_fraction)
+
+
+def training_set(new: Samples, kept: Samples | None, replay: Samples | None) -> Samples:
+    """New real data, kept real data and replay as one set."""
+    return concat(part for part in (new, kept, replay) if part is not None)

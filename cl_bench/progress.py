@@ -1,0 +1,101 @@
+"""What is going on: loading, task i/T, phase, steps per second, time left.
+
+On a terminal one live line (rich); elsewhere plain lines, at most one every few seconds a phase; with
+`quiet` nothing. Progress goes to standard error, results to standard output.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+PLAIN_INTERVAL = 5.0  # seconds between plain lines of one phase
+
+
+class Progress:
+    """Reports to `stream` (standard error unless given); `quiet` silences it."""
+
+    def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self.quiet = quiet
+        self._stream = stream if stream is not None else sys.stderr
+        self._live = not quiet and self._stream.isatty()
+        self._task = ""
+        self._spinning = False
+
+    def say(self, text: str) -> None:
+        """One line, unless quiet."""
+        if not self.quiet:
+            print(text, file=self._stream, flush=True)
+
+    def task(self, index: int, total: int, what: str) -> None:
+        """All that follows belongs to task `index` of `total` (counted from 0)."""
+        self._task = f"task {index + 1}/{total}"
+        self.say(f"{self._task}  {what}")
+
+    @contextmanager
+    def phase(self, text: str) -> Iterator[None]:
+        """Something without steps: its name, then how long it took. Phases may nest: inner ones show."""
+        start = time.perf_counter()
+        if self._live and not self._spinning:
+            from rich.console import Console
+
+            self._spinning = True
+            try:
+                with Console(file=self._stream).status(self._label(text)):
+                    yield
+            finally:
+                self._spinning = False
+        else:
+            yield
+        self.say(f"{self._label(text)}  {time.perf_counter() - start:.1f} s")
+
+    def steps(self, total: int, what: str) -> Iterator[int]:
+        """range(total), reported: steps per second and time left."""
+        if self.quiet or total == 0:
+            return iter(range(total))
+        return self._live_steps(total, what) if self._live else self._plain_steps(total, what)
+
+    def _plain_steps(self, total: int, what: str) -> Iterator[int]:
+        start = last = time.perf_counter()
+        for step in range(total):
+            yield step
+            now = time.perf_counter()
+            if step + 1 < total and now - last >= PLAIN_INTERVAL:
+                last = now
+                rate = (step + 1) / (now - start)
+                left = (total - step - 1) / rate
+                self.say(
+                    f"{self._label(what)}  {step + 1}/{total} steps  {rate:.0f} steps/s  {left:.0f} s left"
+                )
+        seconds = max(time.perf_counter() - start, 1e-9)
+        self.say(
+            f"{self._label(what)}  {total}/{total} steps  {total / seconds:.0f} steps/s  {seconds:.1f} s"
+        )
+
+    def _live_steps(self, total: int, what: str) -> Iterator[int]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        start = time.perf_counter()
+        with Bars(*columns, console=Console(file=self._stream), transient=True) as bars:
+            bar = bars.add_task(self._label(what), total=total, rate="")
+            for step in range(total):
+                yield step
+                rate = (step + 1) / max(time.perf_counter() - start, 1e-9)
+                bars.update(bar, advance=1, rate=f"{rate:.0f} steps/s")
+        seconds = max(time.perf_counter() - start, 1e-9)
+        self.say(f"{self._label(what)}  {total} steps  {total / seconds:.0f} steps/s  {seconds:.1f} s")
+
+    def _label(self, text: str) -> str:
+        return f"{self._task}  {text}" if self._task else text

@@ -1,0 +1,208 @@
+"""A run on disk: `runs/<benchmark>/<strategy>/<run id>/`, the only truth about it.
+
+    manifest.json          configuration, versions, environment, data fingerprint, metric definitions
+    metrics.jsonl          the rows, each appended the moment it is known
+    reference.safetensors  the frozen reference classifier
+    task_00/               checkpoint, replay set, evaluation samples, pictures, and last of all
+        finished.json      written when everything about the task is on disk
+    report/                tables and page, made from the above at any time
+
+A task counts when its finished.json is there. Opening a run drops what a killed process left of an
+unfinished task, so that going on gives the rows of an uninterrupted run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from cl_bench.errors import UserError
+from cl_bench.rows import Row
+
+MANIFEST, METRICS, FINISHED, LOCK = "manifest.json", "metrics.jsonl", "finished.json", ".lock"
+REFERENCE, CHECKPOINT = "reference.safetensors", "checkpoint.safetensors"
+REPLAY, SAMPLES = "replay.safetensors", "samples.safetensors"
+
+
+class RunDirectory:
+    """Paths and files of the run at `path`; nothing is created by looking."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    def task(self, index: int) -> Path:
+        """Folder of task `index`."""
+        return self.path / f"task_{index:02d}"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    def manifest(self) -> dict[str, Any]:
+        """Raises UserError when it is missing or damaged."""
+        path = self.path / MANIFEST
+        manifest = _read_json(path)
+        missing = {"config", "versions", "tasks"} - set(manifest)
+        if missing:
+            raise UserError(f"{path} is not a run's manifest: no {sorted(missing)[0]!r} in it")
+        return manifest
+
+    def finished_tasks(self) -> int:
+        """How many tasks are complete on disk; they are always the first ones."""
+        count = 0
+        while (self.task(count) / FINISHED).is_file():
+            count += 1
+        return count
+
+    def finished(self, index: int) -> dict[str, Any]:
+        """Costs of finished task `index`: seconds, storage, replay size and depth."""
+        return _read_json(self.task(index) / FINISHED)
+
+    def rows(self) -> list[Row]:
+        """All rows on disk. A last line cut short by a kill is not a row; damage anywhere else is an error."""
+        path = self.path / METRICS
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8").split("\n")
+        rows = []
+        for number, line in enumerate(lines[:-1], start=1):
+            try:
+                rows.append(Row.from_dict(json.loads(line)))
+            except (ValueError, KeyError, TypeError):
+                raise UserError(
+                    f"{path} line {number} is damaged; move the run away and run again"
+                ) from None
+        return rows
+
+    # Writing, for the process that holds the lock.
+
+    def create(self, manifest: dict[str, Any]) -> None:
+        """Write the manifest, or take over the one that is there."""
+        if not (self.path / MANIFEST).exists():
+            write_json(self.path / MANIFEST, manifest)
+
+    def record_reference(self, reference: dict[str, Any]) -> None:
+        """Add hash, size and accuracy of the frozen reference classifier to the manifest."""
+        write_json(self.path / MANIFEST, self.manifest() | {"reference": reference})
+
+    def drop_unfinished(self) -> list[Row]:
+        """Remove what an interrupted process left behind the last finished task; the rows that stay."""
+        done = self.finished_tasks()
+        rows = [row for row in self.rows() if row.after_task < done] if done else []
+        if not done:
+            (self.path / METRICS).unlink(missing_ok=True)
+        elif (self.path / METRICS).exists():
+            text = "".join(_line(row) for row in rows)
+            _write_text(self.path / METRICS, text)
+        for folder in sorted(self.path.glob("task_[0-9][0-9]*")):
+            if int(folder.name.removeprefix("task_")) >= done:
+                shutil.rmtree(folder)
+        return rows
+
+    def append(self, row: Row) -> None:
+        """Put a row on disk now."""
+        with (self.path / METRICS).open("a", encoding="utf-8") as file:
+            file.write(_line(row))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, index: int, costs: dict[str, Any]) -> None:
+        """Declare task `index` complete."""
+        write_json(self.task(index) / FINISHED, costs)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[RunDirectory]:
+    """Create (if needed) and hold the run directory at `path`; a killed holder's lock frees itself.
+
+    A directory that is left without a manifest, because nothing came of it, is removed again with the
+    parents it made. Raises UserError when it cannot be written or another process works in it.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / LOCK)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process is working in {path}; wait for it or stop it") from None
+    except OSError as error:
+        _remove_empty(made)
+        raise UserError(f"cannot write to {path}: {error.strerror}; choose another --output") from error
+    try:
+        yield RunDirectory(path)
+    finally:
+        if not (path / MANIFEST).exists():
+            (path / LOCK).unlink(missing_ok=True)
+        lock.release()
+        _remove_empty(made)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove `folders`, innermost first, up to the first that holds something."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
+def find(root: Path) -> list[RunDirectory]:
+    """All runs below `root`, oldest path order. A folder that is itself a run counts."""
+    if (root / MANIFEST).is_file():
+        return [RunDirectory(root)]
+    return [RunDirectory(path.parent) for path in sorted(root.glob(f"*/*/*/{MANIFEST}"))]
+
+
+def locate(name: str, root: Path) -> RunDirectory:
+    """The run meant by `name`: a path, or the beginning of a run id below `root`. Raises UserError."""
+    if Path(name).is_dir():
+        if not (Path(name) / MANIFEST).is_file():
+            raise UserError(f"{name} is not a run: it has no {MANIFEST}")
+        return RunDirectory(Path(name))
+    matches = [run for run in find(root) if run.id.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UserError(f"{name!r} fits {len(matches)} runs: {', '.join(run.id for run in matches[:4])}")
+    raise UserError(f"no run {name!r}, neither a folder nor a run id below {root}; see `cl-bench list runs`")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` to `path` at once: a reader sees the whole file or none."""
+    _write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row.as_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); move the run away and run again") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is damaged; move the run away and run again")
+    return value

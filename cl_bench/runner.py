@@ -1,0 +1,323 @@
+"""Run a strategy over a stream: the one way through, for the command line and for Python.
+
+    stream → for each task: observe → replay → evidence → evaluators → rows on disk → task finished
+
+Every task draws its randomness from (seed, task), so a run that goes on after a kill repeats what an
+uninterrupted one computes. A finished task is never recomputed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cl_bench import state
+from cl_bench.config import DEFAULT_BENCHMARK, DEFAULT_OUTPUT, DEFAULT_STRATEGY, Config, Request, Resolved, resolve
+from cl_bench.environment import environment, git_revision
+from cl_bench.errors import TrainingDiverged, UserError
+from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.finished_run import Run
+from cl_bench.progress import Progress
+from cl_bench.reference import Reference
+from cl_bench.rows import Measurement, Row
+from cl_bench.run_directory import CHECKPOINT, REFERENCE, REPLAY, SAMPLES, RunDirectory, locate, locked
+from cl_bench.samples import Samples, concat
+from cl_bench.seeds import isolated
+from cl_bench.strategy import Setting, Strategy
+from cl_bench.stream import TaskStream, sealed_tests
+
+
+def run(
+    strategy: str = DEFAULT_STRATEGY,
+    benchmark: str = DEFAULT_BENCHMARK,
+    generator: str | None = None,
+    *,
+    seed: int = 0,
+    order_seed: int | None = None,
+    device: str = "auto",
+    output: str | Path = DEFAULT_OUTPUT,
+    limit: int | None = None,
+    evaluators: tuple[str, ...] | None = None,
+    plugins: tuple[str, ...] = (),
+    quiet: bool = False,
+    **options: Any,
+) -> Run:
+    """Run `strategy` on `benchmark`, or go on with it, or load it when it is finished already.
+
+    strategy, benchmark, generator: registered names or "module:Class"; generator "none" for none, None for
+    the benchmark's own. seed: of everything but the class order, which has `order_seed` (None: the data
+    set's own order). limit: at most so many samples per class. evaluators: names, None for all. options:
+    of strategy, benchmark and generator by name (`lambda_=0.5`, or `**{"generator.steps": 100}`).
+
+    Returns the finished run. Raises UserError for a mistake and TrainingDiverged for a loss gone bad.
+    """
+    request = Request(
+        strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, options
+    )
+    return execute(resolve(request), Path(output), Progress(quiet))
+
+
+def resume(run: str | Path, output: str | Path = DEFAULT_OUTPUT, *, quiet: bool = False) -> Run:
+    """Go on with an interrupted run (a path or a run id below `output`) after its last finished task.
+
+    Raises UserError when it cannot be found, is damaged, or was begun by code that has changed since.
+    """
+    directory = locate(str(run), Path(output))
+    manifest = directory.manifest()
+    resolved = resolve(Config.from_dict(manifest["config"]).request())
+    if resolved.run_id() != directory.id:
+        now, then = resolved.versions(), manifest["versions"]
+        changed = [name for name in sorted({*now, *then}) if now.get(name) != then.get(name)]
+        raise UserError(
+            f"{directory.path} was begun by other code ({', '.join(changed) or 'its folder was renamed'}); "
+            "start it again with `cl-bench run`"
+        )
+    return execute(resolved, directory.path.parents[2], Progress(quiet))
+
+
+def execute(resolved: Resolved, output: Path, progress: Progress) -> Run:
+    """Run what is resolved, below `output`; see `run`."""
+    config = resolved.config
+    with progress.phase(f"benchmark {config.benchmark}"):
+        stream = resolved.benchmark(resolved.benchmark_options).build(config.order_seed, config.limit)
+    path = output / _folder(config.benchmark) / _folder(config.strategy) / resolved.run_id()
+    device = torch.device(config.device)
+    with isolated(config.seed, "strategy"), sealed_tests():
+        strategy = _strategy(resolved, stream, device, progress)
+    with locked(path) as directory:
+        directory.create(_manifest(resolved, directory.id, stream))
+        _check_data(directory, stream)
+        history = directory.drop_unfinished()
+        done = directory.finished_tasks()
+        if done:
+            progress.say(f"{done} of {len(stream.tasks)} tasks are finished in {path}")
+        if done == len(stream.tasks):
+            return Run(directory)
+        if done:
+            _restore(strategy, directory, done - 1)
+        judges = [
+            cls() for cls in resolved.evaluators if strategy.generative or "samples" not in cls.needs
+        ]
+        reference = None
+        if any("features" in judge.needs for judge in judges):
+            reference = _reference(directory, stream, device, progress)
+        session = _Session(resolved, stream, strategy, judges, reference, directory, device, progress)
+        if not done:
+            history += session.judge(-1, [judge for judge in judges if judge.before_first], history)
+        for task in stream.tasks[done:]:
+            classes = ", ".join(stream.spec.class_names[c] for c in task.classes)
+            progress.task(task.index, len(stream.tasks), f"classes {classes}")
+            history += session.learn_and_judge(task.index, history)
+        return Run(directory)
+
+
+class _Session:
+    """One process's work on one run."""
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        stream: TaskStream,
+        strategy: Strategy,
+        judges: list[Evaluator],
+        reference: Reference | None,
+        directory: RunDirectory,
+        device: torch.device,
+        progress: Progress,
+    ) -> None:
+        self.config, self.stream, self.strategy, self.judges = resolved.config, stream, strategy, judges
+        self.reference, self.directory, self.device, self.progress = reference, directory, device, progress
+
+    def learn_and_judge(self, index: int, history: list[Row]) -> list[Row]:
+        """Task `index` from training to finished; its rows."""
+        folder = self.directory.task(index)
+        folder.mkdir()
+        start = time.perf_counter()
+        try:
+            with isolated(self.config.seed, "observe", index), sealed_tests():
+                self.strategy.observe(self.stream.tasks[index])
+        except TrainingDiverged as error:
+            folder.rmdir()
+            saved = self.directory.task(index - 1) / CHECKPOINT if index else "none yet"
+            raise_from = TrainingDiverged(error.what, error.step, error.loss)
+            raise_from.args = (f"task {index + 1}: {error}; training stopped; last checkpoint: {saved}",)
+            raise raise_from from None
+        trained = time.perf_counter()
+        state.save(folder / CHECKPOINT, self.strategy.state_dict())
+        replay = self.strategy.replay
+        if replay is not None:
+            state.save(folder / REPLAY, replay.state_dict())
+        rows = self.judge(index, self.judges, history)
+        stored = sum(file.stat().st_size for file in folder.iterdir())
+        costs = {
+            "task": index,
+            "seconds_training": round(trained - start, 3),
+            "seconds_evaluation": round(time.perf_counter() - trained, 3),
+            "replay_samples": 0 if replay is None else len(replay),
+            "stored_bytes": stored,
+        }
+        self.directory.finish(index, costs)
+        return rows
+
+    def judge(self, after_task: int, judges: list[Evaluator], history: list[Row]) -> list[Row]:
+        """Let `judges` look; every number is on disk before the next is asked for."""
+        if not judges:
+            return []
+        seed = self.config.seed
+        with isolated(seed, "predict", after_task), sealed_tests():
+            samples = self._samples(after_task) if any("samples" in j.needs for j in judges) else None
+        tests = self.stream.test
+        with isolated(seed, "predict", after_task), sealed_tests():
+            logits = [self.strategy.predict(test.x) for test in tests]
+        evidence = Evidence(
+            self.stream,
+            after_task,
+            logits,
+            samples,
+            self.reference,
+            history,
+            self.directory.task(after_task),
+            self.device,
+            self.progress,
+        )
+        rows = []
+        for judge in judges:
+            with isolated(seed, "evaluate", after_task, judge.name), self.progress.phase(f"evaluate {judge.name}"):
+                for row in self._rows(after_task, judge.evaluate(evidence)):
+                    self.directory.append(row)
+                    rows.append(row)
+        return rows
+
+    def _rows(self, after_task: int, measurements: Iterator[Measurement]) -> Iterator[Row]:
+        start = time.perf_counter()
+        for m in measurements:
+            now = time.perf_counter()
+            config = self.config
+            yield Row(
+                self.directory.id,
+                config.benchmark,
+                config.strategy,
+                config.seed,
+                after_task,
+                m.on_task,
+                m.class_,
+                m.metric,
+                m.value,
+                m.n,
+                round(now - start, 4),
+            )
+            start = time.perf_counter()
+
+    def _samples(self, after_task: int) -> Samples:
+        """As many synthetic samples of each seen class as it has training samples: the newest of the replay
+        set, and where there are too few, more from the generator."""
+        wanted: dict[int, int] = {}
+        for task in self.stream.tasks[: after_task + 1]:
+            wanted |= task.train.counts()
+        replay = self.strategy.replay
+        parts = []
+        missing = wanted
+        if replay is not None and len(replay):
+            newest = replay[torch.arange(len(replay) - 1, -1, -1)].first_per_class(wanted)
+            parts.append(newest)
+            have = newest.counts()
+            missing = {c: n - have.get(c, 0) for c, n in wanted.items()}
+        y = torch.repeat_interleave(torch.tensor(list(missing)), torch.tensor(list(missing.values())))
+        if len(y):
+            with self.progress.phase(f"samples to judge: {len(y)}"):
+                depth = torch.tensor([self.strategy.depth(c) for c in y.tolist()])
+                parts.append(Samples(self.strategy.sample(y), y, depth))
+        samples = concat(parts)
+        state.save(self.directory.task(after_task) / SAMPLES, samples.state_dict())
+        return samples
+
+
+def _strategy(
+    resolved: Resolved, stream: TaskStream, device: torch.device, progress: Progress
+) -> Strategy:
+    make, options = resolved.generator, resolved.generator_options
+    setting = Setting(
+        stream.spec,
+        device,
+        progress,
+        None if make is None else lambda: make(stream.spec, options, device, progress),
+    )
+    strategy: Strategy = resolved.strategy(setting, resolved.strategy_options)
+    return strategy
+
+
+def _restore(strategy: Strategy, directory: RunDirectory, index: int) -> None:
+    """Bring the strategy to where it was after task `index`."""
+    folder = directory.task(index)
+    checkpoint = state.load(folder / CHECKPOINT)
+    try:
+        strategy.load_state_dict(checkpoint)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{folder / CHECKPOINT} does not fit this strategy: {error}") from None
+    if (folder / REPLAY).exists():
+        strategy.replay = Samples.from_state_dict(state.load(folder / REPLAY))
+
+
+def _reference(
+    directory: RunDirectory, stream: TaskStream, device: torch.device, progress: Progress
+) -> Reference:
+    """The reference classifier: from disk when the run has it, trained otherwise; its hash in the manifest."""
+    reference = Reference(stream, device)
+    path = directory.path / REFERENCE
+    manifest = directory.manifest()
+    if path.exists() and manifest.get("reference"):
+        reference.load_state_dict(state.load(path))
+        if reference.hash() != manifest["reference"]["hash"]:
+            raise UserError(f"{path} is not the reference this run began with; move the run away and run again")
+        return reference
+    reference.fit(progress)
+    state.save(path, reference.state_dict())
+    directory.record_reference(
+        {"hash": reference.hash(), "n": len(reference.train), "accuracy": reference.accuracy(stream)}
+    )
+    return reference
+
+
+def _check_data(directory: RunDirectory, stream: TaskStream) -> None:
+    recorded = directory.manifest().get("data", {}).get("fingerprint")
+    if recorded != stream.fingerprint:
+        raise UserError(
+            f"{directory.path} was begun on other data (fingerprint {str(recorded)[:12]}, now "
+            f"{stream.fingerprint[:12]}); move it away and run again"
+        )
+
+
+def _manifest(resolved: Resolved, run_id: str, stream: TaskStream) -> dict[str, Any]:
+    metrics = {
+        name: {"title": metric.title, "higher_is_better": metric.higher_is_better, "doc": metric.doc}
+        for cls in resolved.evaluators
+        for name, metric in cls.metrics.items()
+    }
+    return {
+        "id": run_id,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": resolved.config.as_dict(),
+        "versions": resolved.versions(),
+        "git": git_revision(),
+        "environment": environment(resolved.config.device),
+        "paper": resolved.strategy.paper,
+        "data": {
+            "source": resolved.benchmark.source,
+            "version": stream.version,
+            "fingerprint": stream.fingerprint,
+        },
+        "tasks": [list(task.classes) for task in stream.tasks],
+        "class_names": list(stream.spec.class_names),
+        "metrics": metrics,
+        "reference": None,
+    }
+
+
+def _folder(name: str) -> str:
+    """A name as a folder: "module:Class" and paths lose what a file system minds."""
+    return "".join(ch if ch.isalnum() or ch in "-_.+" else "_" for ch in name)

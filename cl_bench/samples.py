@@ -1,0 +1,75 @@
+"""Labelled data in memory: the one shape in which real and replayed samples travel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Samples:
+    """`n` labelled samples.
+
+    x: (n, …) in the stream's modality: images uint8 NCHW in 0…255, vectors float32, text int64.
+    y: (n,) int64 class labels.
+    depth: (n,) int64 generation depth: 0 real, 1 made by a model that saw the class real, and so on.
+    """
+
+    x: Tensor
+    y: Tensor
+    depth: Tensor
+
+    def __post_init__(self) -> None:
+        if not len(self.x) == len(self.y) == len(self.depth):
+            raise ValueError(
+                f"x, y and depth must have one length, got {len(self.x)}, {len(self.y)}, {len(self.depth)}"
+            )
+
+    @classmethod
+    def real(cls, x: Tensor, y: Tensor) -> Samples:
+        """Real data: depth 0 throughout."""
+        return cls(x, y, torch.zeros_like(y))
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: Tensor | slice) -> Samples:
+        return Samples(self.x[index], self.y[index], self.depth[index])
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The labels present, ascending."""
+        return tuple(self.y.unique().tolist())
+
+    def of(self, classes: Sequence[int]) -> Samples:
+        """The samples of `classes`, in their present order."""
+        return self[torch.isin(self.y, torch.as_tensor(list(classes), device=self.y.device))]
+
+    def first_per_class(self, counts: dict[int, int]) -> Samples:
+        """The first `counts[c]` samples of each class c (fewer where there are fewer), classes ascending."""
+        index = [torch.nonzero(self.y == c).flatten()[:k] for c, k in sorted(counts.items())]
+        return self[torch.cat(index)] if index else self[:0]
+
+    def counts(self) -> dict[int, int]:
+        """Samples per class present."""
+        labels, counts = self.y.unique(return_counts=True)
+        return dict(zip(labels.tolist(), counts.tolist(), strict=True))
+
+    def to(self, device: torch.device) -> Samples:
+        return Samples(self.x.to(device), self.y.to(device), self.depth.to(device))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"x": self.x, "y": self.y, "depth": self.depth}
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Tensor]) -> Samples:
+        return cls(state["x"], state["y"], state["depth"])
+
+
+def concat(parts: Iterable[Samples]) -> Samples:
+    """All `parts` (at least one) in one, in order."""
+    parts = list(parts)
+    return Samples(*(torch.cat([getattr(p, name) for p in parts]) for name in ("x", "y", "depth")))

@@ -1,0 +1,92 @@
+"""The strategy contract: learn task after task, predict over all classes, replay if generative."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from cl_bench.errors import UserError
+from cl_bench.generator import Generator, NoOptions
+from cl_bench.progress import Progress
+from cl_bench.samples import Samples
+from cl_bench.state import State
+from cl_bench.stream import StreamSpec, Task
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a strategy is given to work with.
+
+    new_generator: makes a fresh generator of the kind the user chose; None with `--generator none`.
+    """
+
+    spec: StreamSpec
+    device: torch.device
+    progress: Progress
+    new_generator: Callable[[], Generator] | None
+
+    def generator(self) -> Generator:
+        """A fresh generator. Raises UserError when the user chose none."""
+        if self.new_generator is None:
+            raise UserError("this strategy replays generated data; choose a --generator other than none")
+        return self.new_generator()
+
+
+class Strategy(ABC):
+    """A continual learner.
+
+    A subclass sets `paper` and `Options` (a dataclass, a docstring under each field), builds its networks
+    in `__init__`, and puts the whole algorithm in `observe`. It sees no test data and no task id at test
+    time. version: raise it when the same options give other numbers.
+
+    replay: the synthetic set of all classes seen so far, drawn at the end of `observe` and used at the
+    next one; evaluators read the same set. The runner stores it with each task and gives it back on resume.
+    """
+
+    name: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    paper: ClassVar[str] = ""
+    needs: ClassVar[str] = "nothing beyond the installed packages"
+    Options: ClassVar[type] = NoOptions
+
+    replay: Samples | None = None
+
+    def __init__(self, setting: Setting, options: Any) -> None:
+        self.setting, self.options = setting, options
+        self.spec, self.device, self.progress = setting.spec, setting.device, setting.progress
+
+    @property
+    def generative(self) -> bool:
+        """Whether `sample` works; without it generative metrics are left out."""
+        return False
+
+    @abstractmethod
+    def observe(self, task: Task) -> None:
+        """Learn one task. Raises TrainingDiverged."""
+
+    @abstractmethod
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits over all classes of the stream: x (n, …) to (n, num_classes) float32 on the CPU.
+
+        Works before the first task too. Row i depends on x[i] only."""
+
+    def sample(self, labels: Tensor) -> Tensor:
+        """One synthetic sample for each label of a class seen so far: (n,) int64 to (n, …), on the CPU."""
+        raise UserError(f"strategy {self.name!r} is not generative")
+
+    def depth(self, c: int) -> int:
+        """Generation depth of a sample of class c drawn now: 1 + the least depth its generator was
+        trained on for that class. Asked of generative strategies only."""
+        return 1
+
+    @abstractmethod
+    def state_dict(self) -> State:
+        """All that `load_state_dict` needs to go on after this task, `replay` excepted."""
+
+    @abstractmethod
+    def load_state_dict(self, state: State) -> None: ...

@@ -1,0 +1,35 @@
+"""Experience replay: a few real exemplars of each old class.
+
+Paper: A. Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual Learning", arXiv 1902.10486; the usual
+real-data baseline of generative replay. Mix: k real samples per old class, lambda 0.
+
+Deviation: batches are drawn from the union of new data and memory, not half from each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+
+from cl_bench import register_strategy
+from cl_bench.mix import Mix
+from cl_bench.strategies.mix_strategy import MixStrategy, TrainingOptions
+
+
+@dataclass(frozen=True)
+class ExperienceReplayOptions(TrainingOptions):
+    per_class: Annotated[int, Ge(1)] = 20
+    """real samples kept of each class, drawn at random"""
+
+
+@register_strategy("experience-replay")
+class ExperienceReplay(MixStrategy):
+    """Keep k real samples of each old class (k per class, lambda 0)."""
+
+    paper = "Chaudhry et al. 2019, arXiv 1902.10486"
+    Options = ExperienceReplayOptions
+
+    def mix(self) -> Mix:
+        return Mix(exemplars=self.options.per_class)

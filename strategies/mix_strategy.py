@@ -1,0 +1,114 @@
+"""The strategies that are only parameters of the mix: one definition for all of them.
+
+At each task, classifier and generator are trained on new real data, the real data of old classes that the
+mix keeps, and the synthetic data of old classes that the previous generator made. Which mix it is
+(`cl_bench/mix.py`) is all that `naive`, `joint`, `experience-replay`, `bootstrap`, `mixed` and `accumulate` differ in.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Gt
+from torch import Tensor
+
+from cl_bench.classifier import Classifier
+from cl_bench.errors import UserError
+from cl_bench.mix import Mix, training_set
+from cl_bench.samples import Samples, concat
+from cl_bench.state import State, from_numbers, prefixed, to_numbers, under
+from cl_bench.strategy import Setting, Strategy
+from cl_bench.stream import Task
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Options of every strategy that trains a classifier and a generator."""
+
+    start: Literal["warm", "fresh"] = "warm"
+    """train each task from the previous task's weights, or from new ones"""
+    classifier_steps: Annotated[int, Gt(0)] = 400
+    """training steps of the classifier per task"""
+
+
+class MixStrategy(Strategy):
+    """Subclasses give `mix`."""
+
+    Options = TrainingOptions
+
+    @abstractmethod
+    def mix(self) -> Mix:
+        """The data policy, from the options. Raises UserError for one out of range."""
+
+    def __init__(self, setting: Setting, options: Any) -> None:
+        super().__init__(setting, options)
+        self.policy = self.mix()
+        if self.policy.lambda_ and setting.new_generator is None:
+            raise UserError(
+                f"strategy {self.name!r} replays generated data (lambda={self.policy.lambda_:g}); "
+                "choose a --generator other than none"
+            )
+        self.classifier = Classifier(self.spec, self.device)
+        self.generator = setting.new_generator() if setting.new_generator else None
+        self.kept: Samples | None = None
+        self.real_counts: dict[int, int] = {}
+        self.depths: dict[int, int] = {}
+
+    @property
+    def generative(self) -> bool:
+        return self.generator is not None
+
+    def observe(self, task: Task) -> None:
+        data = training_set(task.train, self.kept, self.replay)
+        if self.options.start == "fresh" and task.index > 0:
+            self.classifier = Classifier(self.spec, self.device)
+            self.generator = self.setting.new_generator() if self.setting.new_generator else None
+
+        self.classifier.fit(data, self.progress, steps=self.options.classifier_steps)
+        if self.generator is not None:
+            self.generator.fit(data)
+
+        # A class that is in the set has a new depth; a class that is not keeps what the weights remember.
+        self.depths |= {c: 1 + int(data.of((c,)).depth.min()) for c in data.classes}
+        self.real_counts |= task.train.counts()
+        kept = self.policy.kept(task.train)
+        self.kept = kept if self.kept is None else concat([self.kept, kept])
+        if self.policy.lambda_:
+            self._draw_replay()
+
+    def _draw_replay(self) -> None:
+        y = self.policy.replay_labels(self.real_counts)
+        with self.progress.phase(f"replay: {len(y)} samples"):
+            drawn = Samples(self.sample(y), y, y.clone().apply_(self.depth))
+        earlier = [self.replay] if self.policy.accumulate and self.replay is not None else []
+        self.replay = concat([*earlier, drawn])
+
+    def predict(self, x: Tensor) -> Tensor:
+        return self.classifier.predict(x)
+
+    def sample(self, labels: Tensor) -> Tensor:
+        if self.generator is None:
+            return super().sample(labels)
+        return self.generator.sample(labels)
+
+    def depth(self, c: int) -> int:
+        return self.depths[c]
+
+    def state_dict(self) -> State:
+        state = prefixed("classifier", self.classifier.state_dict())
+        if self.generator is not None:
+            state |= prefixed("generator", self.generator.state_dict())
+        if self.kept is not None:
+            state |= prefixed("kept", self.kept.state_dict())
+        return state | from_numbers("real_counts", self.real_counts) | from_numbers("depths", self.depths)
+
+    def load_state_dict(self, state: State) -> None:
+        self.classifier.load_state_dict(under("classifier", state))
+        if self.generator is not None:
+            self.generator.load_state_dict(under("generator", state))
+        kept = under("kept", state)
+        self.kept = Samples.from_state_dict(kept) if kept else None
+        self.real_counts = to_numbers("real_counts", state)
+        self.depths = to_numbers("depths", state)
