@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
+from cl_bench.seeds import isolated
 from cl_bench.stream import RealData, TaskStream, class_order, task_sizes
 
 
@@ -48,7 +49,9 @@ class Benchmark(ABC):
     def build(self, order_seed: int | None = None, limit: int | None = None) -> TaskStream:
         """The stream. order_seed: seed of the class order, None for the data set's own order.
         limit: at most so many training and test samples per class."""
-        data = self.load()
+        # Loading runs other people's code; importing scikit-learn alone draws from `random`.
+        with isolated(0, "load"):
+            data = self.load()
         if limit is not None:
             data = data.limited(limit)
         classes = len(data.class_names)

@@ -52,6 +52,16 @@ class Progress:
             yield
         self.say(f"{self._label(text)}  {time.perf_counter() - start:.1f} s")
 
+    @contextmanager
+    def loading(self, what: str) -> Iterator[None]:
+        """A slow import: named before it starts, because silence looks like a hang."""
+        if not self._live:
+            self.say(f"loading {what} …")
+            yield
+        else:
+            with self.phase(f"loading {what}"):
+                yield
+
     def steps(self, total: int, what: str) -> Iterator[int]:
         """range(total), reported: steps per second and time left."""
         if self.quiet or total == 0:

@@ -62,7 +62,13 @@ def run(
     return execute(resolve(request), Path(output), Progress(quiet))
 
 
-def resume(run: str | Path, output: str | Path = DEFAULT_OUTPUT, *, quiet: bool = False) -> Run:
+def resume(
+    run: str | Path,
+    output: str | Path = DEFAULT_OUTPUT,
+    *,
+    quiet: bool = False,
+    progress: Progress | None = None,
+) -> Run:
     """Go on with an interrupted run (a path or a run id below `output`) after its last finished task.
 
     Raises UserError when it cannot be found, is damaged, or was begun by code that has changed since.
@@ -77,18 +83,18 @@ def resume(run: str | Path, output: str | Path = DEFAULT_OUTPUT, *, quiet: bool 
             f"{directory.path} was begun by other code ({', '.join(changed) or 'its folder was renamed'}); "
             "start it again with `cl-bench run`"
         )
-    return execute(resolved, directory.path.parents[2], Progress(quiet))
+    return execute(resolved, directory.path.parents[2], progress or Progress(quiet))
 
 
 def execute(resolved: Resolved, output: Path, progress: Progress) -> Run:
     """Run what is resolved, below `output`; see `run`."""
     config = resolved.config
-    with progress.phase(f"benchmark {config.benchmark}"):
+    with progress.phase(f"loading benchmark {config.benchmark}"):
         stream = resolved.benchmark(resolved.benchmark_options).build(config.order_seed, config.limit)
     path = output / _folder(config.benchmark) / _folder(config.strategy) / resolved.run_id()
     device = torch.device(config.device)
     with isolated(config.seed, "strategy"), sealed_tests():
-        strategy = _strategy(resolved, stream, device, progress)
+        strategy = new_strategy(resolved, stream, device, progress)
     with locked(path) as directory:
         directory.create(_manifest(resolved, directory.id, stream))
         _check_data(directory, stream)
@@ -237,16 +243,13 @@ class _Session:
         return samples
 
 
-def _strategy(
+def new_strategy(
     resolved: Resolved, stream: TaskStream, device: torch.device, progress: Progress
 ) -> Strategy:
+    """The strategy before its first task, with the generator it was asked to use."""
     make, options = resolved.generator, resolved.generator_options
-    setting = Setting(
-        stream.spec,
-        device,
-        progress,
-        None if make is None else lambda: make(stream.spec, options, device, progress),
-    )
+    new_generator = None if make is None else lambda: make(stream.spec, options, device, progress)
+    setting = Setting(stream.spec, device, progress, new_generator)
     strategy: Strategy = resolved.strategy(setting, resolved.strategy_options)
     return strategy
 

@@ -6,6 +6,7 @@ fitted on real and replayed samples together.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -27,6 +28,9 @@ class UMAP(Evaluator):
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
         real, replay = evidence.features("real"), evidence.features("replay")
         both = np.concatenate([real.x, replay.x])
+        if "umap" not in sys.modules:
+            with evidence.progress.loading("umap-learn"):
+                import umap  # noqa: F401
         if len(both) > NEIGHBOURS + 1:
             points = embed(both)
             draw(evidence, points[: len(real)], real.y, points[len(real) :], replay.y)

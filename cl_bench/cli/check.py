@@ -1,0 +1,63 @@
+"""`cl-bench check NAME`: use it on a tiny task and say what holds."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from cl_bench.cli.verb import Verb, add_plugin, assignment
+from cl_bench.errors import UserError
+
+
+class CheckVerb(Verb):
+    epilog = (
+        "NAME is a strategy, benchmark or generator. It is run on two tiny tasks of real data; its card, its\n"
+        "contract, its checkpoints and its honesty (no test data, no task id) are looked at."
+    )
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("--benchmark", metavar="NAME", help="data for checking a strategy (default: splitdigits)")
+        parser.add_argument("--generator", metavar="NAME", help="generator for checking a strategy")
+        parser.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE")
+        add_plugin(parser)
+
+    def execute(self, arguments: argparse.Namespace) -> int:
+        from cl_bench import registry
+        from cl_bench.cli.show import find
+
+        for plugin in arguments.plugin:
+            registry.load_plugin(plugin)
+        is_class = ":" in arguments.name and arguments.name.partition(":")[0] not in registry.ALL
+        found = [("strategy", arguments.name)] if is_class else find(arguments.name)
+        kinds = [kind for kind, _ in found if kind != "evaluator"]
+        if not kinds:
+            raise UserError(f"{arguments.name} is an evaluator; check takes a strategy, benchmark or generator")
+
+        from cl_bench import check
+        from cl_bench.config import DEFAULT_BENCHMARK, Request
+
+        looks = {
+            "strategy": check.check_strategy,
+            "benchmark": check.check_benchmark,
+            "generator": check.check_generator,
+        }
+        failed = 0
+        for kind, name in found:
+            if kind not in looks:
+                continue
+            data = Request(
+                benchmark=arguments.benchmark or DEFAULT_BENCHMARK,
+                generator=arguments.generator,
+                plugins=tuple(arguments.plugin),
+                options=dict(map(assignment, arguments.option)),
+                device="cpu",
+                evaluators=("accuracy",),
+            )
+            request = dataclasses.replace(data, **{kind: name})
+            print(f"{kind} {name}")
+            for what, problem in looks[kind](request):
+                print(f"  ok    {what}" if problem is None else f"  FAIL  {what}: {problem}", flush=True)
+                failed += problem is not None
+        return 2 if failed else 0
+

@@ -1,0 +1,149 @@
+"""`cl-bench run`: resolve, run, print the tables."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cl_bench.cli.verb import Verb, add_output, add_plugin, assignment, whole_number
+from cl_bench.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from cl_bench.config import Request
+    from cl_bench.finished_run import Run
+    from cl_bench.progress import Progress
+
+FILE_KEYS = (
+    "strategy",
+    "benchmark",
+    "generator",
+    "seed",
+    "order_seed",
+    "device",
+    "limit",
+    "evaluators",
+    "plugins",
+    "output",
+    "options",
+)
+
+
+class RunVerb(Verb):
+    epilog = (
+        "examples:\n"
+        "  cl-bench run --strategy bootstrap --seed 1\n"
+        "  cl-bench run --strategy mixed -o lambda=0.5 -o generator.steps=500\n"
+        "  cl-bench run --benchmark splitdigits -o tasks=[4,3,3] --order-seed 7\n"
+        "  cl-bench run --plugin my_strategy.py --strategy mine\n\n"
+        "The same command again goes on after the last finished task. A --config file is YAML with the\n"
+        "keys strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, output,\n"
+        "options; the command line wins over it."
+    )
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        what = parser.add_argument_group("what to run")
+        what.add_argument("--strategy", metavar="NAME", help="strategy (default: ddgr)")
+        what.add_argument("--benchmark", metavar="NAME", help="benchmark (default: splitdigits)")
+        what.add_argument(
+            "--generator", metavar="NAME", help="generator, or none (default: the benchmark's own)"
+        )
+        what.add_argument(
+            "-o",
+            "--option",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="option of strategy, benchmark or generator; see `cl-bench show NAME`; may be repeated",
+        )
+        what.add_argument("--evaluators", metavar="NAME,…", help="only these evaluators (default: all)")
+        what.add_argument("--config", metavar="FILE", help="YAML file with any of these; the command line wins")
+        add_plugin(what)  # type: ignore[arg-type]
+        how = parser.add_argument_group("how to run it")
+        how.add_argument("--seed", type=whole_number, help="seed of everything but the class order (default: 0)")
+        how.add_argument(
+            "--order-seed", type=whole_number, help="seed of the class order (default: the data set's own order)"
+        )
+        how.add_argument("--device", metavar="auto|cpu|cuda", help="where to compute (default: auto)")
+        how.add_argument(
+            "--limit", type=whole_number, metavar="N", help="at most N training and test samples per class"
+        )
+        add_output(how)  # type: ignore[arg-type]
+        how.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
+        how.add_argument("--quiet", action="store_true", help="no progress, no tables; errors only")
+
+    def execute(self, arguments: argparse.Namespace) -> int:
+        from cl_bench.progress import Progress
+
+        progress = Progress(arguments.quiet)
+        request, output = merge(arguments)
+        with progress.loading("torch"):
+            from cl_bench.config import resolve
+
+            resolved = resolve(request)
+        if arguments.dry_run:
+            import yaml
+
+            print(yaml.safe_dump(resolved.config.as_dict() | {"run_id": resolved.run_id()}, sort_keys=False), end="")
+            return 0
+        from cl_bench.runner import execute
+
+        show_and_write(execute(resolved, output, progress), progress)
+        return 0
+
+
+def merge(arguments: argparse.Namespace) -> tuple[Request, Path]:
+    """Command line over configuration file over defaults."""
+    from cl_bench.config import DEFAULT_OUTPUT, Request
+
+    values = _read(arguments.config) if arguments.config else {}
+    typed = {key: getattr(arguments, key) for key in FILE_KEYS if hasattr(arguments, key)}
+    if arguments.evaluators is not None:
+        typed["evaluators"] = [name.strip() for name in arguments.evaluators.split(",") if name.strip()]
+    values |= {key: value for key, value in typed.items() if value is not None}
+    values["options"] = dict(values.get("options") or {}) | dict(map(assignment, arguments.option))
+    values["plugins"] = tuple(values.get("plugins") or ()) + tuple(arguments.plugin)
+    if values.get("evaluators") is not None:
+        values["evaluators"] = tuple(values["evaluators"])
+    output = Path(values.pop("output", DEFAULT_OUTPUT))
+    return Request(**values), output
+
+
+def _read(path: str) -> dict[str, Any]:
+    """A configuration file. Raises UserError when it is missing, not YAML, or has unknown or mistyped keys."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UserError(f"--config {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"--config {path}: expected keys and values, got {type(values).__name__}")
+    expected: dict[str, tuple[type, ...]] = {
+        **dict.fromkeys(FILE_KEYS, (str,)),
+        **dict.fromkeys(("seed", "order_seed", "limit"), (int,)),
+        **dict.fromkeys(("evaluators", "plugins"), (list,)),
+        "options": (dict,),
+    }
+    for key, value in values.items():
+        if key not in expected:
+            raise unknown("key", str(key), FILE_KEYS)
+        wrong = not isinstance(value, expected[key]) or isinstance(value, bool)
+        if value is not None and wrong:
+            raise UserError(f"--config {path}: {key} must be {expected[key][0].__name__}, got {value!r}")
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def show_and_write(run: Run, progress: Progress) -> None:
+    """End of a run: report files always, tables and paths unless quiet."""
+    with progress.phase("report"):
+        from cl_bench.registry import reports
+
+        report = reports.get("default")()
+        written = report.write([run], run.directory.report)
+    if not progress.quiet:
+        report.show([run])
+        page = next((path for path in written if path.suffix == ".html"), run.directory.report)
+        print(f"\nrun     {run.path}\npage    {page}\nagain   cl-bench report {run.path}")

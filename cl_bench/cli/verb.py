@@ -1,0 +1,54 @@
+"""What a verb is, and the arguments that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from cl_bench.errors import UserError
+
+
+class Verb(ABC):
+    """One verb of the command line. Heavy imports belong inside `execute`."""
+
+    epilog: ClassVar[str] = ""
+
+    @abstractmethod
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the verb's arguments."""
+
+    @abstractmethod
+    def execute(self, arguments: argparse.Namespace) -> int:
+        """Do it; the exit code. Raises UserError for a mistake."""
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    # No default here: a configuration file may name one, and the command line must win over it.
+    parser.add_argument("--output", metavar="DIR", help="folder that holds all runs (default: runs)")
+
+
+def add_plugin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE|MODULE",
+        help="import this file or module first, so that what it registers can be named; may be repeated",
+    )
+
+
+def whole_number(text: str) -> int:
+    """An argument type with a readable error."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UserError(f"-o {text}: expected key=value, as in -o lambda=0.5")
+    return key.strip(), value.strip()
