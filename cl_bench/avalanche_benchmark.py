@@ -37,7 +37,7 @@ class LabelledTensors(Dataset[tuple[Tensor, int]]):
 def avalanche_benchmark(stream: TaskStream) -> Any:
     """An Avalanche `CLScenario` with `train_stream`, `valid_stream` and `test_stream`, an experience per task.
 
-    Labels are the data set's own, as everywhere in cl-bench. Raises TestSetSealed while a strategy works.
+    Labels are the data set's own, as everywhere in cl-bench. Raises SealedTestSet while a strategy works.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside Avalanche's own imports

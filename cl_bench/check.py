@@ -42,13 +42,12 @@ class Problem(Exception):
 def check_strategy(request: Request) -> Iterator[Finding]:
     """Findings about `request.strategy`, run on two tiny tasks of `request.benchmark`."""
     resolved = resolve(_tiny(request))
-    yield from _findings(
-        ("card: docstring, paper, options with help", lambda: _card(resolved.strategy)),
-        ("predict takes samples and nothing else, no task id", lambda: _signature(resolved.strategy)),
-    )
     stream = resolved.benchmark(resolved.benchmark_options).build(request.order_seed, PER_CLASS)
     trial = _StrategyTrial(resolved, stream)
     yield from _findings(
+        ("card: docstring, paper, options with help", lambda: _card(resolved.strategy)),
+        ("predict takes samples and nothing else, no task id", lambda: _signature(resolved.strategy)),
+        ("is built from setting and options", trial.builds),
         ("predicts before the first task", trial.predicts),
         ("learns a tiny task without touching test sets or the task's data", lambda: trial.observes(0)),
         ("logits: shape, finite, row i from x[i] only", trial.predicts),
@@ -62,18 +61,24 @@ def check_benchmark(request: Request) -> Iterator[Finding]:
     """Findings about `request.benchmark`, built in full and small."""
     resolved = resolve(dataclasses.replace(request, strategy="naive", limit=None))
     benchmark = resolved.benchmark(resolved.benchmark_options)
-    yield from _findings(("card: docstring, source, options with help", lambda: _card(resolved.benchmark)))
     global_state = _global_state()
     stream: TaskStream = benchmark.build(request.order_seed)
     yield from _findings(
-        ("building leaves torch's, numpy's and random's global state alone", lambda: _same_state(global_state)),
+        ("card: docstring, source, options with help", lambda: _card(resolved.benchmark)),
+        (
+            "building leaves torch's, numpy's and random's global state alone",
+            lambda: _same_state(global_state),
+        ),
         ("every class once, in the recorded order", lambda: _classes(stream)),
         ("data: type, range and labels fit the modality", lambda: _data(stream)),
         ("valid is cut from train, test stands apart", lambda: _parts(stream)),
         ("the same seed gives the same stream", lambda: _same(stream, benchmark.build(request.order_seed))),
         ("another order seed, another order, the same data", lambda: _reordered(stream, benchmark)),
         ("test sets are sealed while a strategy works", lambda: _sealed(stream)),
-        ("Avalanche's view has the same tasks", lambda: _avalanche(benchmark.build(request.order_seed, PER_CLASS))),
+        (
+            "Avalanche's view has the same tasks",
+            lambda: _avalanche(benchmark.build(request.order_seed, PER_CLASS)),
+        ),
     )
 
 
@@ -81,10 +86,10 @@ def check_generator(request: Request) -> Iterator[Finding]:
     """Findings about `request.generator`, fitted to one tiny task."""
     resolved = resolve(_tiny(dataclasses.replace(request, strategy="joint")))
     assert resolved.generator is not None
-    yield from _findings(("card: docstring, paper, options with help", lambda: _card(resolved.generator)))
     stream = resolved.benchmark(resolved.benchmark_options).build(request.order_seed, PER_CLASS)
     trial = _GeneratorTrial(resolved, stream)
     yield from _findings(
+        ("card: docstring, paper, options with help", lambda: _card(resolved.generator)),
         ("fits a tiny task", trial.fits),
         ("samples: shape, type, seeded", trial.samples),
         ("state dict: a fresh copy samples the same", trial.restores),
@@ -124,7 +129,10 @@ def _tiny(request: Request) -> Request:
 
 
 def _card(cls: Any) -> None:
-    _require(bool((cls.__doc__ or "").strip()), f"{cls.__name__} has no docstring; its first line is what `list` shows")
+    _require(
+        bool((cls.__doc__ or "").strip()),
+        f"{cls.__name__} has no docstring; its first line is what `list` shows",
+    )
     source = "source" if issubclass(cls, Benchmark) else "paper"
     _require(bool(getattr(cls, source)), f"{cls.__name__}.{source} is empty; say where it comes from")
     _require(dataclasses.is_dataclass(cls.Options), f"{cls.__name__}.Options is not a dataclass")
@@ -148,8 +156,11 @@ class _StrategyTrial:
     def __init__(self, resolved: Resolved, stream: TaskStream) -> None:
         self.resolved, self.stream = resolved, stream
         self.x = concat(stream.test[:2]).x
-        self.strategy = self._new()
+        self.strategy: Any = None
         self.checkpoint: state.State = {}
+
+    def builds(self) -> None:
+        self.strategy = self._new()
 
     def _new(self) -> Any:
         with isolated(0, "strategy"), sealed_tests():
@@ -167,7 +178,9 @@ class _StrategyTrial:
         task = self.stream.tasks[index]
         before = [_digest(task.train), _digest(task.valid)]
         self._observe(self.strategy, index)
-        _require(before == [_digest(task.train), _digest(task.valid)], "observe changed the task's own tensors")
+        _require(
+            before == [_digest(task.train), _digest(task.valid)], "observe changed the task's own tensors"
+        )
 
     def predicts(self) -> None:
         logits = self._predict(self.strategy, self.x)
@@ -196,8 +209,12 @@ class _StrategyTrial:
         expected = (len(labels), *self.stream.spec.shape)
         _require(tuple(x.shape) == expected, f"sample gave {tuple(x.shape)}, expected {expected}")
         _require(x.dtype == real.dtype, f"sample gave {x.dtype}, expected {real.dtype}")
-        _require(torch.equal(x, self._sample(self.strategy, labels)), "sample is not seeded by torch's generator")
-        _require(all(self.strategy.depth(c) >= 1 for c in classes), "depth of a synthetic sample is at least 1")
+        _require(
+            torch.equal(x, self._sample(self.strategy, labels)), "sample is not seeded by torch's generator"
+        )
+        _require(
+            all(self.strategy.depth(c) >= 1 for c in classes), "depth of a synthetic sample is at least 1"
+        )
         replay = self.strategy.replay
         if replay is not None:
             _require(set(replay.classes) <= set(classes), "replay holds classes not seen yet")
@@ -240,7 +257,7 @@ class _GeneratorTrial:
 
     def __init__(self, resolved: Resolved, stream: TaskStream) -> None:
         self.resolved, self.stream = resolved, stream
-        self.generator = self._new(0)
+        self.generator: Any = None
         self.labels = torch.tensor(stream.seen(0)).repeat(3)
 
     def _new(self, seed: int) -> Any:
@@ -255,6 +272,7 @@ class _GeneratorTrial:
             return generator.sample(self.labels)  # type: ignore[no-any-return]
 
     def fits(self) -> None:
+        self.generator = self._new(0)
         with isolated(0, "fit"):
             self.generator.fit(self.stream.tasks[0].train)
 
@@ -276,7 +294,9 @@ class _GeneratorTrial:
 
 def _through_disk(content: state.State) -> state.State:
     for name, value in content.items():
-        _require(isinstance(value, Tensor), f"state dict entry {name!r} is {type(value).__name__}, not a tensor")
+        _require(
+            isinstance(value, Tensor), f"state dict entry {name!r} is {type(value).__name__}, not a tensor"
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.safetensors"
         state.save(path, content)
@@ -306,13 +326,17 @@ def _classes(stream: TaskStream) -> None:
     _require(tuple(listed) == stream.class_order, "tasks do not follow the recorded class order")
     for task, test in zip(stream.tasks, stream.test, strict=True):
         for part, where in ((task.train, "train"), (test, "test")):
-            _require(set(part.classes) == set(task.classes), f"task {task.index}: {where} holds {part.classes}")
+            _require(
+                set(part.classes) == set(task.classes), f"task {task.index}: {where} holds {part.classes}"
+            )
 
 
 def _data(stream: TaskStream) -> None:
     expected = {"image": torch.uint8, "vector": torch.float32, "text": torch.int64}[stream.spec.modality]
     for part in (*(task.train for task in stream.tasks), *stream.test):
-        _require(part.x.dtype == expected, f"{stream.spec.modality} data must be {expected}, got {part.x.dtype}")
+        _require(
+            part.x.dtype == expected, f"{stream.spec.modality} data must be {expected}, got {part.x.dtype}"
+        )
         _require(part.y.dtype == torch.int64, f"labels must be int64, got {part.y.dtype}")
         _require(tuple(part.x.shape[1:]) == stream.spec.shape, f"a part has shape {tuple(part.x.shape)}")
         _require(bool((part.depth == 0).all()), "real data must have depth 0")
@@ -332,7 +356,11 @@ def _parts(stream: TaskStream) -> None:
 def _same(stream: TaskStream, again: TaskStream) -> None:
     _require(stream.fingerprint == again.fingerprint, "loaded twice, the data differ")
     for a, b in zip(stream.tasks, again.tasks, strict=True):
-        same = a.classes == b.classes and _digest(a.train) == _digest(b.train) and _digest(a.valid) == _digest(b.valid)
+        same = (
+            a.classes == b.classes
+            and _digest(a.train) == _digest(b.train)
+            and _digest(a.valid) == _digest(b.valid)
+        )
         _require(same, f"task {a.index} differs when built twice")
 
 
@@ -340,7 +368,9 @@ def _reordered(stream: TaskStream, benchmark: Any) -> None:
     seeds = [seed for seed in (1, 2, 3) if seed != stream.order_seed]
     others = [benchmark.build(seed) for seed in seeds]
     orders = {other.class_order for other in others} | {stream.class_order}
-    _require(len(orders) > 1 or stream.spec.num_classes < 3, "the order seed has no effect on the class order")
+    _require(
+        len(orders) > 1 or stream.spec.num_classes < 3, "the order seed has no effect on the class order"
+    )
     _require(all(o.fingerprint == stream.fingerprint for o in others), "the order seed changes the data")
 
 
@@ -356,6 +386,8 @@ def _sealed(stream: TaskStream) -> None:
 def _avalanche(stream: TaskStream) -> None:
     view = stream.avalanche()
     for task, train, test in zip(stream.tasks, view.train_stream, view.test_stream, strict=True):
-        _require(set(train.classes_in_this_experience) == set(task.classes), f"task {task.index}: other classes")
+        _require(
+            set(train.classes_in_this_experience) == set(task.classes), f"task {task.index}: other classes"
+        )
         _require(list(train.dataset.targets) == task.train.y.tolist(), f"task {task.index}: other labels")
         _require(len(test.dataset) == len(stream.test[task.index]), f"task {task.index}: other test set")

@@ -24,7 +24,9 @@ class Classifier:
     dropped while training.
     """
 
-    def __init__(self, spec: StreamSpec, device: torch.device, width: int = 256, dropout: float = 0.0) -> None:
+    def __init__(
+        self, spec: StreamSpec, device: torch.device, width: int = 256, dropout: float = 0.0
+    ) -> None:
         if spec.modality != "image":
             raise UserError(f"the classifier takes images, not {spec.modality} data")
         self.spec, self.device = spec, device

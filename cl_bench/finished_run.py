@@ -26,7 +26,9 @@ class Run:
         self.manifest: dict[str, Any] = directory.manifest()
 
     def __repr__(self) -> str:
-        return f"Run({self.strategy} on {self.benchmark}, seed {self.seed}, {self.status}, {str(self.path)!r})"
+        return (
+            f"Run({self.strategy} on {self.benchmark}, seed {self.seed}, {self.status}, {str(self.path)!r})"
+        )
 
     @property
     def strategy(self) -> str:

@@ -92,9 +92,7 @@ def build(options: type, values: Mapping[str, Any], owner: str) -> Any:
                 f"{owner}: option {key_of(key)}={value}: {problem[0].lower()}{problem[1:]}"
             ) from None
     missing = [
-        option.key
-        for option in describe(options)
-        if option.required and fields[option.key] not in given
+        option.key for option in describe(options) if option.required and fields[option.key] not in given
     ]
     if missing:
         raise UserError(f"{owner}: option {missing[0]} is required; give -o {missing[0]}=…")

@@ -52,7 +52,7 @@ class Registry:
         old = self._targets.get(name)
         if old is not None and _spell(old) != _spell(target):
             raise UserError(
-                f"two {self.kind}s are called {name!r}: {_spell(old)} and {_spell(target)}; rename one"
+                f"{self.kind} name {name!r} is taken twice, by {_spell(old)} and {_spell(target)}; rename one"
             )
         # A class beats the string that names it: it is already resolved.
         if old is None or isinstance(target, type):

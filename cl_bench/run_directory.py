@@ -80,9 +80,7 @@ class RunDirectory:
             try:
                 rows.append(Row.from_dict(json.loads(line)))
             except (ValueError, KeyError, TypeError):
-                raise UserError(
-                    f"{path} line {number} is damaged; move the run away and run again"
-                ) from None
+                raise UserError(f"{path} line {number} is damaged; move the run away and run again") from None
         return rows
 
     # Writing, for the process that holds the lock.
@@ -99,12 +97,13 @@ class RunDirectory:
     def drop_unfinished(self) -> list[Row]:
         """Remove what an interrupted process left behind the last finished task; the rows that stay."""
         done = self.finished_tasks()
+        metrics = self.path / METRICS
         rows = [row for row in self.rows() if row.after_task < done] if done else []
+        text = "".join(_line(row) for row in rows)
         if not done:
-            (self.path / METRICS).unlink(missing_ok=True)
-        elif (self.path / METRICS).exists():
-            text = "".join(_line(row) for row in rows)
-            _write_text(self.path / METRICS, text)
+            metrics.unlink(missing_ok=True)
+        elif metrics.exists() and metrics.read_text(encoding="utf-8") != text:
+            _write_text(metrics, text)
         for folder in sorted(self.path.glob("task_[0-9][0-9]*")):
             if int(folder.name.removeprefix("task_")) >= done:
                 shutil.rmtree(folder)

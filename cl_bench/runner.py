@@ -17,7 +17,15 @@ from typing import Any
 import torch
 
 from cl_bench import state
-from cl_bench.config import DEFAULT_BENCHMARK, DEFAULT_OUTPUT, DEFAULT_STRATEGY, Config, Request, Resolved, resolve
+from cl_bench.config import (
+    DEFAULT_BENCHMARK,
+    DEFAULT_OUTPUT,
+    DEFAULT_STRATEGY,
+    Config,
+    Request,
+    Resolved,
+    resolve,
+)
 from cl_bench.environment import environment, git_revision
 from cl_bench.errors import TrainingDiverged, UserError
 from cl_bench.evaluator import Evaluator, Evidence
@@ -106,9 +114,7 @@ def execute(resolved: Resolved, output: Path, progress: Progress) -> Run:
             return Run(directory)
         if done:
             _restore(strategy, directory, done - 1)
-        judges = [
-            cls() for cls in resolved.evaluators if strategy.generative or "samples" not in cls.needs
-        ]
+        judges = [cls() for cls in resolved.evaluators if strategy.generative or "samples" not in cls.needs]
         reference = None
         if any("features" in judge.needs for judge in judges):
             reference = _reference(directory, stream, device, progress)
@@ -193,7 +199,10 @@ class _Session:
         )
         rows = []
         for judge in judges:
-            with isolated(seed, "evaluate", after_task, judge.name), self.progress.phase(f"evaluate {judge.name}"):
+            with (
+                isolated(seed, "evaluate", after_task, judge.name),
+                self.progress.phase(f"evaluate {judge.name}"),
+            ):
                 for row in self._rows(after_task, judge.evaluate(evidence)):
                     self.directory.append(row)
                     rows.append(row)
@@ -276,7 +285,9 @@ def _reference(
     if path.exists() and manifest.get("reference"):
         reference.load_state_dict(state.load(path))
         if reference.hash() != manifest["reference"]["hash"]:
-            raise UserError(f"{path} is not the reference this run began with; move the run away and run again")
+            raise UserError(
+                f"{path} is not the reference this run began with; move the run away and run again"
+            )
         return reference
     reference.fit(progress)
     state.save(path, reference.state_dict())

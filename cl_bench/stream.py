@@ -27,13 +27,13 @@ Modality = Literal["image", "vector", "text"]
 _sealed: ContextVar[bool] = ContextVar("test sets sealed", default=False)
 
 
-class TestSetSealed(UserError):
+class SealedTestSet(UserError):
     """A strategy reached for test data."""
 
 
 @contextmanager
 def sealed_tests() -> Iterator[None]:
-    """While a strategy works: reading any stream's test sets raises TestSetSealed."""
+    """While a strategy works: reading any stream's test sets raises SealedTestSet."""
     token = _sealed.set(True)
     try:
         yield
@@ -128,9 +128,9 @@ class TaskStream:
 
     @property
     def test(self) -> tuple[Samples, ...]:
-        """Task i's test set at [i]. Raises TestSetSealed inside `sealed_tests()`."""
+        """Task i's test set at [i]. Raises SealedTestSet inside `sealed_tests()`."""
         if _sealed.get():
-            raise TestSetSealed(
+            raise SealedTestSet(
                 f"a strategy read the test sets of {self.name!r}: train on task.train, select on task.valid"
             )
         return self._test

@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TrainingDiverged as error:
         return _fail(error, error.exit_code)
     except KeyboardInterrupt:
-        print("\ncl-bench: interrupted; the same command goes on after the last finished task", file=sys.stderr)
+        print(
+            "\ncl-bench: interrupted; the same command goes on after the last finished task", file=sys.stderr
+        )
         return 130
     except BrokenPipeError:
         # The reader, `head` say, has gone; there is nobody left to tell.
@@ -98,8 +100,10 @@ def _dispatch(arguments: list[str]) -> int:
     parsed, extra = parser.parse_known_args(rest)
     if extra:
         flag = extra[0].split("=")[0]
-        raise unknown("argument", flag, parser.flags()) if flag.startswith("-") else UserError(
-            f"unexpected argument {flag!r} (see `{parser.prog} --help`)"
+        raise (
+            unknown("argument", flag, parser.flags())
+            if flag.startswith("-")
+            else UserError(f"unexpected argument {flag!r} (see `{parser.prog} --help`)")
         )
     return int(verb.execute(parsed))
 

@@ -17,7 +17,9 @@ class CheckVerb(Verb):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME")
-        parser.add_argument("--benchmark", metavar="NAME", help="data for checking a strategy (default: splitdigits)")
+        parser.add_argument(
+            "--benchmark", metavar="NAME", help="data for checking a strategy (default: splitdigits)"
+        )
         parser.add_argument("--generator", metavar="NAME", help="generator for checking a strategy")
         parser.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE")
         add_plugin(parser)
@@ -32,7 +34,9 @@ class CheckVerb(Verb):
         found = [("strategy", arguments.name)] if is_class else find(arguments.name)
         kinds = [kind for kind, _ in found if kind != "evaluator"]
         if not kinds:
-            raise UserError(f"{arguments.name} is an evaluator; check takes a strategy, benchmark or generator")
+            raise UserError(
+                f"{arguments.name} is an evaluator; check takes a strategy, benchmark or generator"
+            )
 
         from cl_bench import check
         from cl_bench.config import DEFAULT_BENCHMARK, Request
@@ -60,4 +64,3 @@ class CheckVerb(Verb):
                 print(f"  ok    {what}" if problem is None else f"  FAIL  {what}: {problem}", flush=True)
                 failed += problem is not None
         return 2 if failed else 0
-

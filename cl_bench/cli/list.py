@@ -14,7 +14,9 @@ KINDS = ("strategies", "benchmarks", "generators", "evaluators", "runs")
 
 class ListVerb(Verb):
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("kind", nargs="?", metavar="{" + ",".join(KINDS) + "}", help="(default: all but runs)")
+        parser.add_argument(
+            "kind", nargs="?", metavar="{" + ",".join(KINDS) + "}", help="(default: all but runs)"
+        )
         add_output(parser)
         add_plugin(parser)
 

@@ -18,7 +18,9 @@ class ReportVerb(Verb):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("runs", nargs="*", metavar="RUN", help="folders or ids (default: every run)")
         add_output(parser)
-        parser.add_argument("--to", metavar="DIR", help="folder for the files (default: the run's, or OUTPUT/report)")
+        parser.add_argument(
+            "--to", metavar="DIR", help="folder for the files (default: the run's, or OUTPUT/report)"
+        )
         parser.add_argument("--plain", action="store_true", help="plain text tables")
 
     def execute(self, arguments: argparse.Namespace) -> int:

@@ -57,12 +57,18 @@ class RunVerb(Verb):
             help="option of strategy, benchmark or generator; see `cl-bench show NAME`; may be repeated",
         )
         what.add_argument("--evaluators", metavar="NAME,…", help="only these evaluators (default: all)")
-        what.add_argument("--config", metavar="FILE", help="YAML file with any of these; the command line wins")
+        what.add_argument(
+            "--config", metavar="FILE", help="YAML file with any of these; the command line wins"
+        )
         add_plugin(what)  # type: ignore[arg-type]
         how = parser.add_argument_group("how to run it")
-        how.add_argument("--seed", type=whole_number, help="seed of everything but the class order (default: 0)")
         how.add_argument(
-            "--order-seed", type=whole_number, help="seed of the class order (default: the data set's own order)"
+            "--seed", type=whole_number, help="seed of everything but the class order (default: 0)"
+        )
+        how.add_argument(
+            "--order-seed",
+            type=whole_number,
+            help="seed of the class order (default: the data set's own order)",
         )
         how.add_argument("--device", metavar="auto|cpu|cuda", help="where to compute (default: auto)")
         how.add_argument(
@@ -84,7 +90,10 @@ class RunVerb(Verb):
         if arguments.dry_run:
             import yaml
 
-            print(yaml.safe_dump(resolved.config.as_dict() | {"run_id": resolved.run_id()}, sort_keys=False), end="")
+            print(
+                yaml.safe_dump(resolved.config.as_dict() | {"run_id": resolved.run_id()}, sort_keys=False),
+                end="",
+            )
             return 0
         from cl_bench.runner import execute
 

@@ -25,7 +25,9 @@ def _metrics() -> dict[str, Metric]:
     for setting in SETTINGS:
         title = TITLES[setting]
         found |= {
-            f"accuracy_{setting}": Metric(f"accuracy {title}", True, "share of a task's test set that is right"),
+            f"accuracy_{setting}": Metric(
+                f"accuracy {title}", True, "share of a task's test set that is right"
+            ),
             f"average_accuracy_{setting}": Metric(
                 f"ACC {title}", True, "mean accuracy over the tasks seen (Lopez-Paz and Ranzato 2017)"
             ),

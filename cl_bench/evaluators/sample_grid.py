@@ -38,7 +38,7 @@ def draw(evidence: Evidence, real: Samples, replay: Samples) -> None:
     )
     axes = figure.subplots(1, 2, width_ratios=(1, 1))
     for ax, title, part in zip(axes, ("real (test)", "replay"), (real, replay), strict=True):
-        ax.imshow(_tiles(part, seen), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        ax.imshow(_tiles(part, seen).numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         ax.set_title(f"{title}, after task {evidence.after_task + 1}", fontsize=9)
         ax.set_xticks([])
         ax.tick_params(length=0, labelsize=8)

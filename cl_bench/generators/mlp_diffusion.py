@@ -82,7 +82,9 @@ class MLPDiffusion(Generator):
             pick = torch.randint(len(x), (options.batch,), device=self.device)
             clean, noise = x[pick], torch.randn(options.batch, x.shape[1], device=self.device)
             # Stratified times: one in each 1/batch of [0, 1], which lowers the loss's variance for nothing.
-            t = (torch.arange(options.batch, device=self.device) + torch.rand(1, device=self.device)) / len(pick)
+            t = (torch.arange(options.batch, device=self.device) + torch.rand(1, device=self.device)) / len(
+                pick
+            )
             alpha, sigma = _schedule(t)
             v = alpha * noise - sigma * clean
             loss = (self.net(alpha * clean + sigma * noise, t, y[pick]) - v).square().mean()
@@ -142,7 +144,9 @@ def _schedule(t: Tensor) -> tuple[Tensor, Tensor]:
 class Denoiser(nn.Module):
     """v̂(x_t, t, y): (n, size), (n,), (n,) to (n, size). Condition added before each activation."""
 
-    def __init__(self, size: int, num_classes: int, width: int, layers: int = 3, frequencies: int = 16) -> None:
+    def __init__(
+        self, size: int, num_classes: int, width: int, layers: int = 3, frequencies: int = 16
+    ) -> None:
         super().__init__()
         self.register_buffer("frequencies", 2.0 ** torch.linspace(0, 5, frequencies), persistent=False)
         self.label = nn.Embedding(num_classes, width)

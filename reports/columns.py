@@ -1,0 +1,61 @@
+"""Which metrics the tables show, and in which order. Metrics not named here come after these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from cl_bench.reports.definitions import Definitions
+from cl_bench.reports.table import digits
+
+MATRIX = "accuracy_class_il"
+OTDD, FD, DEPTH = "otdd:classifier", "fd:classifier", "generation_depth"
+
+ACCURACY = (
+    "average_accuracy_class_il",
+    "average_accuracy_task_il",
+    "average_incremental_accuracy_class_il",
+    "backward_transfer_class_il",
+    "forgetting_class_il",
+    "forward_transfer_task_il",
+)
+DRIFT = (OTDD, FD, "cas", DEPTH)
+FINAL = (
+    "average_accuracy_class_il",
+    "average_incremental_accuracy_class_il",
+    "backward_transfer_class_il",
+    "forgetting_class_il",
+    *DRIFT,
+)
+
+# Decimals of the standard columns; the scale of other metrics is not known beforehand.
+_DECIMALS = dict.fromkeys((MATRIX, *ACCURACY, *DRIFT), 3) | {DEPTH: 2}
+
+# In table.csv, not in the tables for people: the class-IL figure is the one that counts.
+_UNSHOWN = {
+    "average_incremental_accuracy_task_il",
+    "backward_transfer_task_il",
+    "forgetting_task_il",
+}
+
+# A metric "m:floor" or "m:real" is what a perfect generator would score; it stands beside "m".
+IDEALS = ("floor", "real")
+
+
+def decimals(metric: str, value: float | None) -> int:
+    """Decimals with which to show `value` of `metric`."""
+    return _DECIMALS[metric] if metric in _DECIMALS else digits(value or 0.0)
+
+
+def ideal(metric: str, measured: Iterable[str]) -> tuple[str, str] | None:
+    """(metric, word) of the ideal beside `metric`: ("cas:real", "real"); None when not among `measured`."""
+    known = set(measured)
+    return next(((f"{metric}:{word}", word) for word in IDEALS if f"{metric}:{word}" in known), None)
+
+
+def further(definitions: Definitions, frames: Iterable[pd.DataFrame]) -> list[str]:
+    """Metrics over all seen classes that these `overall` frames have and no standard column shows."""
+    measured = {str(name) for frame in frames for name in frame.columns}
+    beside = {f"{name}:{word}" for name in measured for word in IDEALS}
+    return definitions.order(measured - beside - {*ACCURACY, *DRIFT, *_UNSHOWN})

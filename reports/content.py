@@ -1,0 +1,134 @@
+"""What a report holds, before anybody formats it: of one run, or of several compared."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from cl_bench.finished_run import Run
+from cl_bench.reports import captions, comparison, lines, numbers, per_task
+from cl_bench.reports.columns import FD, MATRIX, OTDD
+from cl_bench.reports.definitions import Definition, Definitions
+from cl_bench.reports.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, its file name without ending, and how to read it."""
+
+    name: str
+    figure: Figure
+    caption: str
+
+
+class Content(ABC):
+    """heading: one line. runs: those asked for and those the tables rest on besides. wide: table.csv."""
+
+    heading: str
+    runs: list[Run]
+    tables: list[Table]
+    notes: list[str]
+    wide: pd.DataFrame
+    definitions: list[Definition]
+
+    @abstractmethod
+    def drawings(self) -> Iterator[Drawing]:
+        """The figures, drawn when asked for."""
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The long rows of all runs, as in their metrics.jsonl."""
+        return pd.concat([run.rows for run in self.runs], ignore_index=True)
+
+    @property
+    def definition_texts(self) -> list[str]:
+        return [f"{d.heading}: {d.doc}" if d.doc else d.heading for d in self.definitions]
+
+
+class Single(Content):
+    """One run by task."""
+
+    def __init__(self, run: Run) -> None:
+        generator = run.manifest["config"].get("generator", "none")
+        what = f"{run.strategy} on {run.benchmark}, generator {generator}, seed {run.seed}"
+        self.heading = f"{what}: {lines.progress(run)}"
+        self.runs = [run]
+        self.tables = per_task.tables(run)
+        self.notes = []
+        if not run.finished:
+            self.notes.append(f"{lines.progress(run)}; go on with: cl-bench resume {run.path}")
+        self.wide = per_task.wide(run)
+        self._known = Definitions([run])
+        self.definitions = [self._known[name] for name in per_task.shown_metrics(run)]
+
+    def drawings(self) -> Iterator[Drawing]:
+        from cl_bench.reports import figures
+
+        run = self.runs[0]
+        figure = figures.accuracy_matrix(run, self._known[MATRIX])
+        if figure is not None:
+            caption = f"{self._known[MATRIX].heading} after each task (rows) on each task (columns)"
+            caption += f", n = {captions.span(numbers.sizes(run, MATRIX, 'task'))} test samples per task."
+            yield Drawing("accuracy_matrix", figure, caption)
+        for name, file in ((OTDD, "drift_otdd"), (FD, "drift_fd")):
+            figure = figures.drift(run, self._known[name])
+            if figure is not None:
+                n = captions.span(numbers.sizes(run, name, "all"))
+                caption = (
+                    f"{self._known[name].heading} over all classes seen. {captions.distances([name], n)}"
+                )
+                yield Drawing(file, figure, caption)
+
+
+class Comparison(Content):
+    """Several runs, line by line."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self.groups = lines.groups(runs)
+        self.heading = f"Comparison of {len(runs)} runs: {_names({run.benchmark for run in runs})}"
+        used = [run for group in self.groups for run in group.runs]
+        self.runs = list({run.path.resolve(): run for run in (*runs, *used)}.values())
+        several = len(self.groups) > 1
+        self.tables, self.notes = [], []
+        for index, group in enumerate(self.groups, start=1):
+            self.tables += comparison.tables(group, index)
+            self.notes += [f"{group.title}: {note}" if several else note for note in group.notes]
+        self.wide = comparison.wide(self.groups)
+        self._known = Definitions(self.runs)
+        self.definitions = [self._known[name] for name in comparison.shown_metrics(self.groups)]
+
+    def drawings(self) -> Iterator[Drawing]:
+        from cl_bench.reports import figures
+
+        for index, group in enumerate(self.groups, start=1):
+            number = f"_{index}" if len(self.groups) > 1 else ""
+            for name, file in ((comparison.ACC, "curves_acc"), (OTDD, "curves_otdd")):
+                figure = figures.curves(group, self._known[name])
+                if figure is not None:
+                    n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
+                    about = captions.distances([name], n)
+                    caption = (
+                        f"{self._known[name].heading} after each task, {group.title}. Line: mean over seeds; "
+                        f"band: ± sample standard deviation; n = {_seed_numbers(group)}. {about}"
+                    )
+                    yield Drawing(f"{file}{number}", figure, caption.rstrip())
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _seed_numbers(group: lines.Group) -> str:
+    """ "2 seeds", or "1 to 3 seeds"."""
+    counts = sorted({len(line.runs) for line in group.lines if line.runs})
+    if not counts:
+        return "no seeds"
+    text = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{text} seed" if counts == [1] else f"{text} seeds"

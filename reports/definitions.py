@@ -1,0 +1,67 @@
+"""What each metric is, as the runs recorded it when they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cl_bench.finished_run import Run
+
+# Headings of the standard columns where no run at hand measured them.
+_TITLES = {
+    "accuracy_class_il": "accuracy class-IL",
+    "average_accuracy_class_il": "ACC class-IL",
+    "average_accuracy_task_il": "ACC task-IL",
+    "average_incremental_accuracy_class_il": "AIA class-IL",
+    "backward_transfer_class_il": "BWT class-IL",
+    "forgetting_class_il": "forgetting class-IL",
+    "forward_transfer_task_il": "FWT task-IL",
+    "otdd:classifier": "OTDD",
+    "fd:classifier": "FD",
+    "cas": "CAS",
+    "generation_depth": "depth",
+}
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A metric. higher_is_better: None where there is no good direction."""
+
+    name: str
+    title: str
+    higher_is_better: bool | None
+    doc: str
+
+    @property
+    def arrow(self) -> str:
+        return "" if self.higher_is_better is None else "↑" if self.higher_is_better else "↓"
+
+    @property
+    def heading(self) -> str:
+        """Title and arrow."""
+        return f"{self.title} {self.arrow}".strip()
+
+
+class Definitions:
+    """The metric definitions of `runs`, in their order; the first run that defines a metric counts."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._known: dict[str, Definition] = {}
+        for run in runs:
+            for name, entry in run.manifest.get("metrics", {}).items():
+                definition = Definition(
+                    name,
+                    str(entry.get("title", name)),
+                    entry.get("higher_is_better"),
+                    str(entry.get("doc", "")),
+                )
+                self._known.setdefault(name, definition)
+
+    def __getitem__(self, name: str) -> Definition:
+        """The definition of `name`; one without direction and text for a metric that no run defines."""
+        return self._known.get(name) or Definition(name, _TITLES.get(name, name), None, "")
+
+    def order(self, names: Iterable[str]) -> list[str]:
+        """`names`, each once, as the runs defined them; undefined ones last, by name."""
+        place = {name: index for index, name in enumerate(self._known)}
+        return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))

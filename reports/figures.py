@@ -1,0 +1,207 @@
+"""Figures as wide as one column of a paper: accuracy matrix, drift of one run, curves of several.
+
+Colours are Okabe and Ito's, told apart by colour-blind readers; markers and dashes differ too, for grey print.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from cl_bench.finished_run import Run
+from cl_bench.reports import comparison, numbers
+from cl_bench.reports.columns import MATRIX
+from cl_bench.reports.definitions import Definition
+from cl_bench.reports.lines import LOWER, UPPER, Group, Line
+from cl_bench.reports.table import printable
+
+# Okabe and Ito 2008 without its yellow, which is too light for a line on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))
+GREY, DARK = "#767676", "#333333"
+INCHES, DPI = 3.4, 220
+ANNOTATED_TASKS = 10
+
+_STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    # Type 42 keeps text as text; journals refuse type 3.
+    "pdf.fonttype": 42,
+    # A name with "$" in it is a name, not a formula.
+    "text.parse_math": False,
+}
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    # A sign that our font lacks becomes a box; the run is not at fault, so nothing is said.
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def accuracy_matrix(run: Run, definition: Definition) -> Figure | None:
+    """Heat map: accuracy after each task (rows) on each task (columns); None before the first is finished."""
+    values = numbers.per_task(run, MATRIX).to_numpy(dtype=float)
+    if not np.isfinite(values).any():
+        return None
+    tasks = run.num_tasks
+    matrix = np.full((tasks, tasks), np.nan)
+    matrix[: len(values)] = values
+    with _style():
+        figure = Figure(figsize=(INCHES, 0.85 * INCHES), layout="constrained")
+        ax = figure.subplots()
+        image = ax.imshow(np.ma.masked_invalid(matrix), cmap="cividis", vmin=0, vmax=1)
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+        if tasks <= ANNOTATED_TASKS:
+            for (t, i), value in np.ndenumerate(matrix):
+                if np.isfinite(value):
+                    colour = "black" if value > 0.55 else "white"
+                    ax.text(i, t, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=7)
+            ax.set_xticks(range(tasks), [str(i + 1) for i in range(tasks)])
+            ax.set_yticks(range(tasks), [str(i + 1) for i in range(tasks)])
+        ax.tick_params(length=0)
+        ax.set_xlabel("on task")
+        ax.set_ylabel("after task")
+        bar = figure.colorbar(image, ax=ax, fraction=0.05, pad=0.03)
+        bar.set_label(printable(definition.heading))
+        bar.outline.set_visible(False)
+    return figure
+
+
+def drift(run: Run, definition: Definition) -> Figure | None:
+    """A distance over all seen classes after each task, with its floor; None without numbers."""
+    overall = numbers.overall(run)
+    if definition.name not in overall.columns or overall[definition.name].isna().all():
+        return None
+    with _style():
+        figure, ax = _axes(definition, run.num_tasks, lines=2)
+        x = overall.index.to_numpy() + 1
+        values = overall[definition.name].to_numpy(dtype=float)
+        ax.plot(x, values, color=PALETTE[0], marker=MARKERS[0], label="real vs replay")
+        floor = f"{definition.name}:floor"
+        if floor in overall.columns:
+            ideal = overall[floor].to_numpy(dtype=float)
+            ax.plot(x, ideal, color=GREY, linestyle=(0, (2, 1.5)), label="floor: real vs real")
+        ax.set_ylim(bottom=0)
+        _legend(figure, ax, columns=2)
+    return figure
+
+
+def curves(group: Group, definition: Definition) -> Figure | None:
+    """`definition` after each task, a line per configuration: mean over seeds, band ± std; None without."""
+    known = [
+        (line, [comparison.after(line, definition.name, t) for t in range(group.num_tasks)])
+        for line in group.lines
+    ]
+    known = [(line, found) for line, found in known if any(found)]
+    if not known:
+        return None
+    floors = [comparison.floor(group, definition.name, t) for t in range(group.num_tasks)]
+    with _style():
+        figure, ax = _axes(definition, group.num_tasks, lines=len(known) + 1)
+        x = np.arange(group.num_tasks) + 1
+        several = len({line.generator for line in group.lines if line.generator}) > 1
+        competitors = 0
+        for line, found in known:
+            mean = np.array([s.mean if s else np.nan for s in found])
+            std = np.array([s.std if s and s.std is not None else np.nan for s in found])
+            style = _line_style(line, competitors)
+            competitors += not line.role
+            ax.plot(x, mean, label=_label(line, several), **style)  # type: ignore[arg-type]
+            ax.fill_between(x, mean - std, mean + std, color=str(style["color"]), alpha=0.18, linewidth=0)
+        if any(value is not None for value in floors):
+            ideal = np.array([np.nan if value is None else value for value in floors])
+            ax.plot(x, ideal, color=GREY, linestyle=(0, (1, 1.2)), label="floor: real vs real")
+            ax.set_ylim(bottom=0)
+        elif definition.name.startswith("average_accuracy"):
+            ax.set_ylim(0, 1.02)
+        _legend(figure, ax, columns=1 if several else 2)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    return _save(figure, "png")
+
+
+def pdf(figure: Figure) -> bytes:
+    return _save(figure, "pdf")
+
+
+def _save(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    with _style():
+        # Without a date, the same numbers give the same file.
+        metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _axes(definition: Definition, tasks: int, lines: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(INCHES, 0.62 * INCHES + 0.08 * lines), layout="constrained")
+    ax = figure.subplots()
+    ax.grid(axis="y", color="#e3e3e3", linewidth=0.5)
+    ax.set_axisbelow(True)
+    ax.set_xlim(0.8, tasks + 0.2)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
+    ax.set_xlabel("after task")
+    ax.set_ylabel(printable(definition.heading))
+    return figure, ax
+
+
+def _line_style(line: Line, index: int) -> dict[str, object]:
+    if line.role == LOWER:
+        return {"color": GREY, "linestyle": (0, (4, 2)), "marker": "v", "markerfacecolor": "white"}
+    if line.role == UPPER:
+        return {"color": DARK, "linestyle": (0, (6, 1.5, 1, 1.5)), "marker": "^", "markerfacecolor": "white"}
+    return {
+        "color": PALETTE[index % len(PALETTE)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": DASHES[index // len(PALETTE) % len(DASHES)],
+    }
+
+
+def _label(line: Line, several_generators: bool) -> str:
+    parts = [line.name, f"({line.role})" if line.role else ""]
+    if several_generators and line.generator:
+        parts.append(f"· {line.generator}")
+    return printable(" ".join(part for part in parts if part))
+
+
+def _legend(figure: Figure, ax: Axes, columns: int) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        handlelength=2.6,
+        borderpad=0,
+    )

@@ -1,0 +1,185 @@
+"""The tables of one run: accuracy, drift, and OTDD by task and class; a row per finished task."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cl_bench.finished_run import Run
+from cl_bench.reports import captions, numbers
+from cl_bench.reports.columns import ACCURACY, DRIFT, FD, MATRIX, OTDD, decimals, further, ideal
+from cl_bench.reports.definitions import Definitions
+from cl_bench.reports.lines import progress
+from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number
+
+LISTED_CLASSES = 4
+
+
+def tables(run: Run) -> list[Table]:
+    """All tables of `run`. Without distances by task there is no table of them."""
+    definitions, overall = Definitions([run]), numbers.overall(run)
+    found = [_accuracy(run, definitions, overall), _drift(run, definitions, overall)]
+    by_task = numbers.per_task(run, OTDD)
+    if by_task.notna().any(axis=None):
+        found.append(_distance_by_task(run, definitions, by_task))
+        found.append(_distance_by_class(run, definitions))
+    return found
+
+
+def shown_metrics(run: Run) -> list[str]:
+    """The metrics in these tables that `run` measured, ideals included; for their definitions."""
+    overall = numbers.overall(run)
+    columns = [MATRIX, *ACCURACY, *DRIFT, *further(Definitions([run]), [overall])]
+    beside = [found[0] for name in columns if (found := ideal(name, overall.columns))]
+    return [name for name in [*columns, *beside] if name in {*overall.columns, MATRIX}]
+
+
+def wide(run: Run) -> pd.DataFrame:
+    """All numbers by task as one frame, for table.csv: tasks count from 1, values are not rounded."""
+    overall, matrix = numbers.overall(run), numbers.per_task(run, MATRIX)
+    matrix.columns = pd.Index([f"{MATRIX}_task_{i + 1}" for i in range(run.num_tasks)])
+    frame = pd.concat([matrix, overall], axis=1)
+    frame.insert(0, "after_task_number", [t + 1 for t in range(len(frame))])
+    frame.insert(1, "classes", [class_names(run, t, None) for t in range(len(frame))])
+    sizes = numbers.overall_n(run)
+    frame["distance_n"] = _distance_n(sizes)
+    for key in ("seconds_training", "stored_bytes"):
+        frame[key] = [cost.get(key) for cost in run.costs[: len(frame)]]
+    return frame
+
+
+def class_names(run: Run, task: int, at_most: int | None = LISTED_CLASSES) -> str:
+    """The names of the classes of `task`, shortened to `at_most`; None lists all."""
+    names = run.manifest.get("class_names", [])
+    classes = run.manifest["tasks"][task]
+    listed = [str(names[c]) if c < len(names) else str(c) for c in classes]
+    if at_most is not None and len(listed) > at_most:
+        return f"{', '.join(listed[: at_most - 1])}, … ({len(listed)} classes)"
+    return ", ".join(listed)
+
+
+def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
+    matrix, of_task = numbers.per_task(run, MATRIX), definitions[MATRIX]
+    columns = [
+        *_leading(),
+        *(
+            Column(str(i + 1), group=f"{of_task.heading} on task", flat=f"task {i + 1}")
+            for i in range(run.num_tasks)
+        ),
+        *(Column(definitions[name].heading, group=" ") for name in ACCURACY),
+    ]
+    rows = [
+        _row(
+            run,
+            t,
+            [
+                *(number(v) for v in matrix.loc[t]),
+                *(number(numbers.at(overall, t, name)) for name in ACCURACY),
+            ],
+        )
+        for t in matrix.index
+    ]
+    sizes = captions.span(numbers.sizes(run, MATRIX, "task"))
+    caption = (
+        f"After each task: {of_task.heading} on task 1, 2, …, then over all tasks seen. "
+        f"class-IL: arg-max over all classes seen; task-IL: over the classes of the sample's own task. "
+        f"n = {sizes or 0} test samples per task. {captions.ARROWS}{_unfinished(run)}"
+    )
+    return Table("accuracy", "Accuracy by task", tuple(columns), tuple(rows), caption)
+
+
+def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
+    names = [*DRIFT, *further(definitions, [overall])]
+    columns = [
+        *_leading(),
+        *(Column(definitions[name].heading) for name in names),
+        *(Column(heading) for heading in ("n", "training s", "stored MB")),
+    ]
+    sizes = _distance_n(numbers.overall_n(run))
+    rows = []
+    for t, cost in zip(overall.index, run.costs, strict=False):
+        texts = [_beside_ideal(overall, t, name) for name in names]
+        texts.append(number(sizes.loc[t], 0))
+        texts.append(number(cost.get("seconds_training"), 1))
+        stored = cost.get("stored_bytes")
+        texts.append(number(None if stored is None else stored / 1e6, 1))
+        rows.append(_row(run, t, texts))
+    about = captions.distances(overall.columns)
+    caption = (
+        f"Over all classes seen. {about + ' ' if about else ''}n: samples on each side of a distance. "
+        f"real: the same score with real training data. {captions.ARROWS}{_unfinished(run)}"
+    )
+    return Table("drift", "Drift of the replayed data", tuple(columns), tuple(rows), caption)
+
+
+def _distance_by_task(run: Run, definitions: Definitions, by_task: pd.DataFrame) -> Table:
+    heading = definitions[OTDD].heading
+    floors = numbers.per_task(run, f"{OTDD}:floor")
+    columns = [
+        *_leading(),
+        *(
+            Column(str(i + 1), group=f"{heading} (floor) on task", flat=f"task {i + 1}")
+            for i in range(run.num_tasks)
+        ),
+    ]
+    rows = [
+        _row(run, t, [_in_brackets(by_task.loc[t, i], floors.loc[t, i]) for i in range(run.num_tasks)])
+        for t in by_task.index
+    ]
+    about = captions.distances([OTDD], captions.span(numbers.sizes(run, OTDD, "task")))
+    caption = f"{heading} on the classes of each task, floor in brackets. {about}"
+    return Table("otdd-by-task", f"{definitions[OTDD].title} by task", tuple(columns), tuple(rows), caption)
+
+
+def _distance_by_class(run: Run, definitions: Definitions) -> Table:
+    last = run.directory.finished_tasks() - 1
+    shown = [name for name in (OTDD, FD) if numbers.per_class(run, name, last)]
+    values = {name: numbers.per_class(run, name, last) for name in shown}
+    floors = {name: numbers.per_class(run, f"{name}:floor", last) for name in shown}
+    names = run.manifest.get("class_names", [])
+    columns = [
+        Column("class", numeric=False),
+        *(Column(f"{definitions[name].heading} (floor)") for name in shown),
+    ]
+    rows = []
+    for c in dict.fromkeys(c for name in shown for c in values[name]):
+        texts = [_in_brackets(values[name].get(c), floors[name].get(c)) for name in shown]
+        title = str(names[c]) if c < len(names) else str(c)
+        rows.append(Row((Cell(title), *map(Cell, texts))))
+    n = captions.span(numbers.sizes(run, OTDD, "class", last))
+    caption = f"Each class after task {last + 1}, floor in brackets. {captions.distances(shown, n)}"
+    title = f"{definitions[OTDD].title} by class, after task {last + 1}"
+    return Table("otdd-by-class", title, tuple(columns), tuple(rows), caption)
+
+
+def _leading() -> list[Column]:
+    return [Column("after task"), Column("classes", numeric=False)]
+
+
+def _row(run: Run, t: int, texts: list[str]) -> Row:
+    return Row((Cell(str(t + 1)), Cell(class_names(run, t)), *map(Cell, texts)))
+
+
+def _beside_ideal(overall: pd.DataFrame, t: int, name: str) -> str:
+    """ "0.198 (floor 0.187)"."""
+    value = numbers.at(overall, t, name)
+    text = number(value, decimals(name, value))
+    found = ideal(name, overall.columns)
+    if text == NOTHING or found is None:
+        return text
+    perfect = numbers.at(overall, t, found[0])
+    return f"{text} ({found[1]} {number(perfect, decimals(name, perfect))})"
+
+
+def _in_brackets(value: float | None, floor: float | None) -> str:
+    text = number(value)
+    return text if text == NOTHING else f"{text} ({number(floor)})"
+
+
+def _distance_n(sizes: pd.DataFrame) -> pd.Series[float]:
+    """Samples on each side of the distances after each task; NaN without distances."""
+    known = [name for name in (OTDD, FD) if name in sizes.columns]
+    return sizes[known[0]].astype("float64") if known else pd.Series(float("nan"), index=sizes.index)
+
+
+def _unfinished(run: Run) -> str:
+    return "" if run.finished else f" Not finished: {progress(run)}."

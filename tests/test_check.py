@@ -1,0 +1,140 @@
+"""`check` passes what we ship and catches what cheats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from cl_bench.benchmarks.digits import SplitDigits
+from cl_bench.check import Finding, check_benchmark, check_generator, check_strategy
+from cl_bench.config import Request
+from cl_bench.registry import benchmarks, generators, strategies
+from cl_bench.strategies.naive import Naive
+
+QUICK = {"classifier_steps": 20}
+
+
+def problems(findings: Iterator[Finding]) -> list[str]:
+    return [f"{what}: {problem}" for what, problem in findings if problem is not None]
+
+
+@pytest.mark.parametrize("name", strategies.names())
+def test_shipped_strategies_pass(name: str) -> None:
+    findings = list(check_strategy(Request(name, device="cpu")))
+    assert [problem for _, problem in findings] == [None] * 9
+
+
+@pytest.mark.parametrize("name", generators.names())
+def test_shipped_generators_pass(name: str) -> None:
+    assert problems(check_generator(Request(generator=name, device="cpu"))) == []
+
+
+@pytest.mark.parametrize("name", benchmarks.names())
+def test_shipped_benchmarks_pass(name: str) -> None:
+    assert problems(check_benchmark(Request(benchmark=name, device="cpu"))) == []
+
+
+class ReadsTests(Naive):
+    """Builds the benchmark again to get at its tests."""
+
+    def observe(self, task):
+        stream = SplitDigits(SplitDigits.Options()).build()
+        super().observe(task)
+        self.cheat = stream.test
+
+
+class WantsTaskId(Naive):
+    """Asks for the task at test time."""
+
+    def predict(self, x, task_id):
+        return super().predict(x)
+
+
+class UsesBatch(Naive):
+    """Guesses the task from its company."""
+
+    def predict(self, x):
+        logits = super().predict(x)
+        return logits + 10 * logits.mean(0)
+
+
+class ForgetsState(Naive):
+    """Leaves its classifier out of the checkpoint."""
+
+    def state_dict(self):
+        return {k: v for k, v in super().state_dict().items() if not k.startswith("classifier")}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(super().state_dict() | state)
+
+
+class ChangesTask(Naive):
+    """Writes into the stream's data."""
+
+    def observe(self, task):
+        super().observe(task)
+        task.train.x.zero_()
+
+
+class Unseeded(Naive):
+    """Draws from its own generator."""
+
+    def sample(self, labels):
+        return torch.randint(0, 256, (len(labels), 1, 8, 8), generator=_OWN).to(torch.uint8)
+
+
+class Crashes(Naive):
+    """Fails in its own way."""
+
+    def observe(self, task):
+        raise KeyError("gone")
+
+
+_OWN = torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize(
+    ("cls", "expected"),
+    [
+        (ReadsTests, "read the test sets"),
+        (WantsTaskId, "no task id at test time"),
+        (UsesBatch, "must not use the batch"),
+        (ForgetsState, "same state dict predicts otherwise"),
+        (ChangesTask, "changed the task's own tensors"),
+        (Unseeded, "not seeded"),
+        (Crashes, r"KeyError: 'gone' \(test_check.py"),
+    ],
+)
+def test_cheats_are_caught(cls: type, expected: str, monkeypatch) -> None:
+    monkeypatch.setitem(strategies._targets, "cheat", cls)
+    found = problems(check_strategy(Request("cheat", device="cpu", options=QUICK)))
+    assert len(found) == 1
+    assert re.search(expected, found[0])
+
+
+class TouchesGlobals(SplitDigits):
+    """Reseeds the global generator."""
+
+    def build(self, order_seed=None, limit=None):
+        torch.manual_seed(0)
+        return super().build(order_seed, limit)
+
+
+class IgnoresOrder(SplitDigits):
+    """Has one order only."""
+
+    def build(self, order_seed=None, limit=None):
+        return super().build(None, limit)
+
+
+@pytest.mark.parametrize(
+    ("cls", "expected"), [(TouchesGlobals, "changed torch's"), (IgnoresOrder, "no effect on the class order")]
+)
+def test_dishonest_benchmarks_are_caught(cls: type, expected: str, monkeypatch) -> None:
+    monkeypatch.setitem(benchmarks._targets, "cheat", cls)
+    found = problems(check_benchmark(Request(benchmark="cheat", device="cpu")))
+    assert len(found) == 1
+    assert expected in found[0]

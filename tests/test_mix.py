@@ -1,0 +1,58 @@
+"""The mix: counts of every policy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cl_bench.errors import UserError
+from cl_bench.mix import Mix, lambda_of
+from cl_bench.samples import Samples
+
+
+@pytest.fixture
+def real() -> Samples:
+    y = torch.tensor([3] * 10 + [5] * 7)
+    return Samples.real(torch.arange(17).float().unsqueeze(1), y)
+
+
+@pytest.mark.parametrize(
+    ("mix", "kept"),
+    [
+        (Mix(), {}),
+        (Mix(real=1), {3: 10, 5: 7}),
+        (Mix(real=0.1), {3: 1, 5: 1}),
+        (Mix(exemplars=8), {3: 8, 5: 7}),
+    ],
+)
+def test_kept(mix: Mix, kept: dict[int, int], real: Samples) -> None:
+    part = mix.kept(real)
+    assert part.counts() == kept
+    # What is kept are real samples of the set, each at most once.
+    assert len(set(part.x.flatten().tolist())) == len(part)
+    assert set(part.x.flatten().tolist()) <= set(real.x.flatten().tolist())
+
+
+@pytest.mark.parametrize(
+    ("lam", "expected"), [(0, {}), (0.1, {3: 1}), (0.5, {3: 5, 5: 3}), (2, {3: 20, 5: 14})]
+)
+def test_replay_is_the_floor_of_lambda_n(lam: float, expected: dict[int, int]) -> None:
+    y = Mix(lambda_=lam).replay_labels({3: 10, 5: 7})
+    assert {c: int((y == c).sum()) for c in y.unique().tolist()} == expected
+
+
+def test_synthetic_fraction_and_lambda_convert_both_ways() -> None:
+    for share in (0.0, 0.1, 0.5, 0.9):
+        assert Mix(real=1, lambda_=lambda_of(share)).synthetic_fraction == pytest.approx(share)
+        assert Mix(real=0.5, lambda_=lambda_of(share, 0.5)).synthetic_fraction == pytest.approx(share)
+    assert Mix(real=0.1, lambda_=0.9).synthetic_fraction == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"real": 1.5}, {"lambda_": -0.1}, {"exemplars": 0}, {"exemplars": 2, "real": 0.5}]
+)
+def test_out_of_range_is_an_error(bad: dict[str, float]) -> None:
+    with pytest.raises(UserError):
+        Mix(**bad)  # type: ignore[arg-type]
+    with pytest.raises(UserError):
+        lambda_of(1.0)
