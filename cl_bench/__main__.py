@@ -2,7 +2,7 @@
 
 import sys
 
-from cl_bench.cli import main
+from cl_bench.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

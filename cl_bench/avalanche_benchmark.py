@@ -1,8 +1,8 @@
 """A stream as a genuine Avalanche benchmark: the only module that imports Avalanche.
 
-A. Carta et al., "Avalanche: A PyTorch Library for Deep Continual Learning", JMLR 2023; version 0.6. Built with
-`benchmark_from_datasets` and `with_classes_timeline`, which take our class order and split as they are and do
-not touch the global random generators. The import takes 20 to 30 seconds.
+A. Carta et al., "Avalanche: A PyTorch Library for Deep Continual Learning", JMLR 2023; version 0.6. Built
+with `benchmark_from_datasets` and `with_classes_timeline`, which take our class order and split as they
+are and do not touch the global random generators. The import takes 20 to 30 seconds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LabelledTensors(Dataset[tuple[Tensor, int]]):
 
 
 def avalanche_benchmark(stream: TaskStream) -> Any:
-    """An Avalanche `CLScenario` with `train_stream`, `valid_stream` and `test_stream`, an experience per task.
+    """An Avalanche `CLScenario`: `train_stream`, `valid_stream`, `test_stream`, an experience per task.
 
     Labels are the data set's own, as everywhere in cl-bench. Raises SealedTestSet while a strategy works.
     """

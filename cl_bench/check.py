@@ -168,7 +168,7 @@ class _StrategyTrial:
 
     def _predict(self, strategy: Any, x: Tensor) -> Tensor:
         with isolated(0, "predict"), sealed_tests():
-            return strategy.predict(x)  # type: ignore[no-any-return]
+            return strategy.predict(x)
 
     def _observe(self, strategy: Any, index: int) -> None:
         with isolated(0, "observe", index), sealed_tests():
@@ -222,7 +222,7 @@ class _StrategyTrial:
 
     def _sample(self, strategy: Any, labels: Tensor) -> Tensor:
         with isolated(0, "sample"), sealed_tests():
-            return strategy.sample(labels)  # type: ignore[no-any-return]
+            return strategy.sample(labels)
 
     def restores(self) -> None:
         self.checkpoint = _through_disk(self.strategy.state_dict())
@@ -269,7 +269,7 @@ class _GeneratorTrial:
 
     def _sample(self, generator: Any) -> Tensor:
         with isolated(0, "sample"):
-            return generator.sample(self.labels)  # type: ignore[no-any-return]
+            return generator.sample(self.labels)
 
     def fits(self) -> None:
         self.generator = self._new(0)
@@ -311,7 +311,7 @@ def _digest(samples: Samples) -> str:
 
 
 def _global_state() -> tuple[bytes, bytes, Any]:
-    return torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes(), random.getstate()  # type: ignore[index,union-attr]
+    return torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes(), random.getstate()  # type: ignore[index]
 
 
 def _same_state(before: tuple[bytes, bytes, Any]) -> None:

@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import difflib
 import inspect
+import itertools
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -62,11 +63,11 @@ def _field_docstrings(cls: type) -> dict[str, str]:
         return {}
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     found = {}
-    for field, below in zip(body, body[1:], strict=False):
+    for field, below in itertools.pairwise(body):
         is_field = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
         is_text = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
         if is_field and is_text:
-            found[field.target.id] = " ".join(str(below.value.value).split())  # type: ignore[union-attr,attr-defined]
+            found[field.target.id] = " ".join(str(below.value.value).split())  # type: ignore[attr-defined]
     return found
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cl_bench.classifier import Classifier
 from cl_bench.progress import Progress
-from cl_bench.samples import Samples, concat
+from cl_bench.samples import concat
 from cl_bench.seeds import isolated, permutation
 from cl_bench.state import State, prefixed, under
 from cl_bench.stream import TaskStream

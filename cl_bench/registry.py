@@ -89,7 +89,7 @@ class Registry:
             raise UserError(f"{self.kind} {name!r}: {_spell(target)} does not extend {self.base}")
         if name in self._targets:
             self._targets[name] = cls
-        cls.name = name
+        cls.name = name  # type: ignore[attr-defined]  # every base class here has it
         return cls
 
     def _load(self, name: str, target: str) -> Any:
@@ -110,8 +110,8 @@ class Registry:
             tree = ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8"))
         except (ImportError, OSError, ValueError, SyntaxError) as error:
             return f"(cannot be read: {error})"
-        classes = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == attribute)
-        docs = [ast.get_docstring(node) for node in (*classes, tree)]
+        classes = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == attribute]
+        docs = [*map(ast.get_docstring, classes), ast.get_docstring(tree)]
         return next((doc.partition("\n")[0] for doc in docs if doc), "")
 
 

@@ -70,7 +70,7 @@ class RunDirectory:
         return _read_json(self.task(index) / FINISHED)
 
     def rows(self) -> list[Row]:
-        """All rows on disk. A last line cut short by a kill is not a row; damage anywhere else is an error."""
+        """All rows on disk. A last line cut short by a kill is no row; damage elsewhere is an error."""
         path = self.path / METRICS
         if not path.exists():
             return []

@@ -278,7 +278,7 @@ def _restore(strategy: Strategy, directory: RunDirectory, index: int) -> None:
 def _reference(
     directory: RunDirectory, stream: TaskStream, device: torch.device, progress: Progress
 ) -> Reference:
-    """The reference classifier: from disk when the run has it, trained otherwise; its hash in the manifest."""
+    """The reference classifier: from disk when the run has it, else trained and its hash recorded."""
     reference = Reference(stream, device)
     path = directory.path / REFERENCE
     manifest = directory.manifest()

@@ -9,6 +9,7 @@ genuine Avalanche benchmark (see `avalanche_benchmark.py`, the one module that i
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -122,7 +123,7 @@ class TaskStream:
         self.fingerprint = data.fingerprint()
         self.spec = StreamSpec(data.modality, tuple(data.train.x.shape[1:]), data.class_names, len(sizes))
         edges = np.cumsum([0, *sizes])
-        groups = [self.class_order[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        groups = [self.class_order[a:b] for a, b in itertools.pairwise(edges)]
         self.tasks = tuple(_task(i, group, data.train, valid_fraction) for i, group in enumerate(groups))
         self._test = tuple(data.test.of(group) for group in groups)
 
@@ -168,7 +169,8 @@ def task_sizes(num_classes: int, tasks: int | Sequence[int], remainder: str, ben
         sizes = list(tasks)
         if sum(sizes) != num_classes or min(sizes, default=0) < 1:
             raise UserError(
-                f"{benchmark}: tasks={sizes} has {sum(sizes)} classes, expected sizes ≥ 1 that add up to {num_classes}"
+                f"{benchmark}: tasks={sizes} has {sum(sizes)} classes; "
+                f"expected sizes of at least 1 that add up to {num_classes}"
             )
         return sizes
     if not 1 <= tasks <= num_classes:

@@ -1,12 +1,14 @@
 """Figures as wide as one column of a paper: accuracy matrix, drift of one run, curves of several.
 
-Colours are Okabe and Ito's, told apart by colour-blind readers; markers and dashes differ too, for grey print.
+Colours are Okabe and Ito's, told apart by colour-blind readers; marker and dash differ too, for grey print.
 """
 
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,13 +18,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import comparison, numbers
 from cl_bench.reports.columns import MATRIX
 from cl_bench.reports.definitions import Definition
-from cl_bench.reports.lines import LOWER, UPPER, Group, Line
+from cl_bench.reports.lines import LOWER, Group, Line
 from cl_bench.reports.table import printable
 
 # Okabe and Ito 2008 without its yellow, which is too light for a line on white.
@@ -32,6 +34,8 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))
 GREY, DARK = "#767676", "#333333"
 INCHES, DPI = 3.4, 220
 ANNOTATED_TASKS = 10
+LOG_ABOVE = 4
+LEGEND_CHARACTERS = 54
 
 _STYLE: Any = {
     "font.size": 8,
@@ -109,7 +113,7 @@ def drift(run: Run, definition: Definition) -> Figure | None:
             ideal = overall[floor].to_numpy(dtype=float)
             ax.plot(x, ideal, color=GREY, linestyle=(0, (2, 1.5)), label="floor: real vs real")
         ax.set_ylim(bottom=0)
-        _legend(figure, ax, columns=2)
+        _legend(figure, ax)
     return figure
 
 
@@ -126,22 +130,23 @@ def curves(group: Group, definition: Definition) -> Figure | None:
     with _style():
         figure, ax = _axes(definition, group.num_tasks, lines=len(known) + 1)
         x = np.arange(group.num_tasks) + 1
-        several = len({line.generator for line in group.lines if line.generator}) > 1
-        competitors = 0
+        names = [line.name for line in group.lines]
+        several = len({line.generator for line in group.lines if not line.role}) > 1
+        drawn = Counter[str]()
         for line, found in known:
             mean = np.array([s.mean if s else np.nan for s in found])
             std = np.array([s.std if s and s.std is not None else np.nan for s in found])
-            style = _line_style(line, competitors)
-            competitors += not line.role
-            ax.plot(x, mean, label=_label(line, several), **style)  # type: ignore[arg-type]
-            ax.fill_between(x, mean - std, mean + std, color=str(style["color"]), alpha=0.18, linewidth=0)
+            style = _line_style(line, drawn[line.role])
+            drawn[line.role] += 1
+            ax.plot(x, mean, label=_label(line, several or names.count(line.name) > 1), **style)
+            ax.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
         if any(value is not None for value in floors):
             ideal = np.array([np.nan if value is None else value for value in floors])
             ax.plot(x, ideal, color=GREY, linestyle=(0, (1, 1.2)), label="floor: real vs real")
-            ax.set_ylim(bottom=0)
+            _scale(ax, definition, [s.mean for _, found in known for s in found if s])
         elif definition.name.startswith("average_accuracy"):
             ax.set_ylim(0, 1.02)
-        _legend(figure, ax, columns=1 if several else 2)
+        _legend(figure, ax)
     return figure
 
 
@@ -175,27 +180,49 @@ def _axes(definition: Definition, tasks: int, lines: int) -> tuple[Figure, Axes]
     return figure, ax
 
 
-def _line_style(line: Line, index: int) -> dict[str, object]:
-    if line.role == LOWER:
-        return {"color": GREY, "linestyle": (0, (4, 2)), "marker": "v", "markerfacecolor": "white"}
-    if line.role == UPPER:
-        return {"color": DARK, "linestyle": (0, (6, 1.5, 1, 1.5)), "marker": "^", "markerfacecolor": "white"}
+def _scale(ax: Axes, definition: Definition, values: list[float]) -> None:
+    """From 0, or logarithmic, and said so, where a bound would press all others onto the floor."""
+    if min(values) <= 0 or max(values) < LOG_ABOVE * min(values):
+        ax.set_ylim(bottom=0)
+        return
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylabel(printable(f"{definition.heading} (log scale)"))
+
+
+def _line_style(line: Line, index: int) -> dict[str, Any]:
+    """How the `index`-th line of its role looks; bounds are grey and lie under the others."""
+    if line.role:
+        lower = line.role == LOWER
+        return {
+            "color": GREY if lower else DARK,
+            "linestyle": (0, (4, 2)) if lower else (0, (6, 1.5, 1, 1.5)),
+            "marker": "v" if lower else "^",
+            "markerfacecolor": "white" if index == 0 else GREY if lower else DARK,
+            "zorder": 2,
+        }
     return {
         "color": PALETTE[index % len(PALETTE)],
         "marker": MARKERS[index % len(MARKERS)],
         "linestyle": DASHES[index // len(PALETTE) % len(DASHES)],
+        "zorder": 3,
     }
 
 
-def _label(line: Line, several_generators: bool) -> str:
+def _label(line: Line, with_generator: bool) -> str:
     parts = [line.name, f"({line.role})" if line.role else ""]
-    if several_generators and line.generator:
+    if with_generator and line.generator:
         parts.append(f"· {line.generator}")
     return printable(" ".join(part for part in parts if part))
 
 
-def _legend(figure: Figure, ax: Axes, columns: int) -> None:
+def _legend(figure: Figure, ax: Axes) -> None:
+    """Below the axes: in two columns where they fit, long names on several lines."""
     handles, labels = ax.get_legend_handles_labels()
+    columns = 2 if max(map(len, labels)) <= LEGEND_CHARACTERS // 2 - 4 else 1
+    labels = ["\n".join(textwrap.wrap(label, LEGEND_CHARACTERS)) for label in labels]
     figure.legend(
         handles,
         labels,

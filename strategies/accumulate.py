@@ -1,7 +1,8 @@
 """Accumulate: real data and the synthetic data of every past generation are all kept.
 
-Paper: M. Gerstgrasser et al. 2024, "Is Model Collapse Inevitable? Breaking the Curse of Recursion by Accumulating
-Real and Synthetic Data", arXiv 2404.01413. Mix: real 1, lambda 1 per past generation, accumulated.
+Paper: M. Gerstgrasser et al. 2024, "Is Model Collapse Inevitable? Breaking the Curse of Recursion by
+Accumulating Real and Synthetic Data", arXiv 2404.01413. Mix: real 1, lambda 1 per past generation,
+accumulated.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Plain bootstrapping: old classes come back only as samples of the previous generator.
 
-Papers: M. Zverev, A. S. Koepke, J. F. Henriques 2025, arXiv 2512.11867; I. Shumailov et al. 2023, arXiv 2305.17493
-("replace"). Mix: real 0, lambda 1: as many synthetic samples of an old class as it once had real ones.
+Papers: M. Zverev, A. S. Koepke, J. F. Henriques 2025, arXiv 2512.11867; I. Shumailov et al. 2023, arXiv
+2305.17493 ("replace"). Mix: real 0, lambda 1: as many synthetic samples of an old class as it once had
+real ones.
 
-Deviations: networks go on from the previous task's weights unless `start=fresh`; samples carry the label they
-were asked for.
+Deviations: networks go on from the previous task's weights unless `start=fresh`; samples carry the label
+they were asked for.
 """
 
 from __future__ import annotations

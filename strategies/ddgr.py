@@ -1,19 +1,19 @@
 """DDGR: a diffusion model guided by the classifier replays old classes.
 
-Paper: R. Gao, W. Liu, "DDGR: Continual Learning with Deep Diffusion-based Generative Replay", ICML 2023, PMLR 202.
-Before task t the frozen classifier of task t−1 instructs the frozen diffusion model of task t−1 (the paper's
-instruct-operator: classifier guidance) to make labelled samples of all old classes; then both networks are trained
-further, from their present weights, on new real data and that replay.
+Paper: R. Gao, W. Liu, "DDGR: Continual Learning with Deep Diffusion-based Generative Replay", ICML 2023,
+PMLR 202. Before task t the frozen classifier of task t−1 instructs the frozen diffusion model of task t−1
+(the paper's instruct-operator: classifier guidance) to make labelled samples of all old classes; then
+both networks are trained further, from their present weights, on new real data and that replay.
 
   replay:     ε̂ ← ε̂ − s √(1−ᾱ_t) ∇_{x_t} log softmax_old(C_{t−1}(x̂))[y]
   classifier: cross-entropy on real(new) ∪ replay(old)
   generator:  denoising loss on real(new) ∪ replay(old)
 
-Deviations from the published release, at the size of this generator: the guide reads the denoised image x̂, not the
-noisy x_t, which it was never trained on; sampling uses averaged weights; the replay of a class is as large as its
-real set (`per_class` for another number; published: 20), so that the union is balanced; nothing is selected on
-test data; replay stays uint8 in memory, never JPEG. The replay of task t is drawn at the end of task t−1, from the same
-frozen networks.
+Deviations from the published release, at the size of this generator: the guide reads the denoised image
+x̂, not the noisy x_t, which it was never trained on; sampling uses averaged weights; the replay of a
+class is as large as its real set (`per_class` for another number; published: 20), so that the union is
+balanced; nothing is selected on test data; replay stays uint8 in memory, never JPEG. The replay of task t
+is drawn at the end of task t−1, from the same frozen networks.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class DDGR(Strategy):
         return self.depths[c]
 
     def state_dict(self) -> State:
-        networks = {"classifier": self.classifier, "generator": self.generator}
-        state = {k: v for name, net in networks.items() for k, v in prefixed(name, net.state_dict()).items()}
+        state = prefixed("classifier", self.classifier.state_dict())
+        state |= prefixed("generator", self.generator.state_dict())
         return state | from_numbers("real_counts", self.real_counts) | from_numbers("depths", self.depths)
 
     def load_state_dict(self, state: State) -> None:

@@ -1,7 +1,7 @@
 """Experience replay: a few real exemplars of each old class.
 
-Paper: A. Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual Learning", arXiv 1902.10486; the usual
-real-data baseline of generative replay. Mix: k real samples per old class, lambda 0.
+Paper: A. Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual Learning", arXiv 1902.10486; the
+usual real-data baseline of generative replay. Mix: k real samples per old class, lambda 0.
 
 Deviation: batches are drawn from the union of new data and memory, not half from each.
 """

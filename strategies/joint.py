@@ -1,7 +1,7 @@
 """Joint (cumulative) training: all real data of all tasks so far. The upper bound.
 
-Mix: real 1, lambda 0 (G. van de Ven, A. Tolias 2019, arXiv 1904.07734). Its generator is trained on the same real
-data, so its distances are those of a generator of depth 1.
+Mix: real 1, lambda 0 (G. van de Ven, A. Tolias 2019, arXiv 1904.07734). Its generator is trained on the
+same real data, so its distances are those of a generator of depth 1.
 """
 
 from __future__ import annotations

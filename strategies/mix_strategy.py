@@ -2,7 +2,8 @@
 
 At each task, classifier and generator are trained on new real data, the real data of old classes that the
 mix keeps, and the synthetic data of old classes that the previous generator made. Which mix it is
-(`cl_bench/mix.py`) is all that `naive`, `joint`, `experience-replay`, `bootstrap`, `mixed` and `accumulate` differ in.
+(`cl_bench/mix.py`) is all that `naive`, `joint`, `experience-replay`, `bootstrap`, `mixed` and
+`accumulate` differ in.
 """
 
 from __future__ import annotations

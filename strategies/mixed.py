@@ -1,9 +1,9 @@
 """Mixed λ: all real data of old classes plus λ synthetic samples per real one.
 
-Paper: Q. Bertrand et al. 2024, "On the Stability of Iterative Retraining of Generative Models on their own Data",
-arXiv 2310.00429: retraining on D_real ∪ ⌊λ n⌋ samples of the latest generator, stable for small λ.
-Mix: real r, lambda λ; with `real` = 1 this is the paper's protocol, with 0.1 and lambda 0.9 it is
-Shumailov et al.'s "preserve 10 %".
+Paper: Q. Bertrand et al. 2024, "On the Stability of Iterative Retraining of Generative Models on their
+own Data", arXiv 2310.00429: retraining on D_real ∪ ⌊λ n⌋ samples of the latest generator, stable for
+small λ. Mix: real r, lambda λ; with `real` = 1 this is the paper's protocol, with 0.1 and lambda 0.9 it
+is Shumailov et al.'s "preserve 10 %".
 
 Deviation: the floor of λ n is taken class by class.
 """

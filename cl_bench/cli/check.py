@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from typing import Any
 
 from cl_bench.cli.verb import Verb, add_plugin, assignment
 from cl_bench.errors import UserError
@@ -11,8 +12,8 @@ from cl_bench.errors import UserError
 
 class CheckVerb(Verb):
     epilog = (
-        "NAME is a strategy, benchmark or generator. It is run on two tiny tasks of real data; its card, its\n"
-        "contract, its checkpoints and its honesty (no test data, no task id) are looked at."
+        "NAME is a strategy, benchmark or generator. It is run on two tiny tasks of real data; its card,\n"
+        "its contract, its checkpoints and its honesty (no test data, no task id) are looked at."
     )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,8 @@ class CheckVerb(Verb):
                 device="cpu",
                 evaluators=("accuracy",),
             )
-            request = dataclasses.replace(data, **{kind: name})
+            named: dict[str, Any] = {kind: name}
+            request = dataclasses.replace(data, **named)
             print(f"{kind} {name}")
             for what, problem in looks[kind](request):
                 print(f"  ok    {what}" if problem is None else f"  FAIL  {what}: {problem}", flush=True)

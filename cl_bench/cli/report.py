@@ -11,8 +11,8 @@ from cl_bench.errors import UserError
 
 class ReportVerb(Verb):
     epilog = (
-        "RUN is a run's folder, the beginning of its id, or a folder of runs; none means all runs. One run gives\n"
-        "its per-task tables, several a comparison. Files: CSV, Markdown, LaTeX, figures and index.html."
+        "RUN is a run's folder, the beginning of its id, or a folder of runs; none means all runs. One run\n"
+        "gives its per-task tables, several a comparison. Files: CSV, Markdown, LaTeX, figures, index.html."
     )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:

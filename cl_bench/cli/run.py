@@ -119,7 +119,7 @@ def merge(arguments: argparse.Namespace) -> tuple[Request, Path]:
 
 
 def _read(path: str) -> dict[str, Any]:
-    """A configuration file. Raises UserError when it is missing, not YAML, or has unknown or mistyped keys."""
+    """A configuration file. Raises UserError when missing, not YAML, or with unknown or mistyped keys."""
     import yaml
 
     try:

@@ -21,7 +21,7 @@ TITLES = {"class_il": "class-IL", "task_il": "task-IL"}
 
 
 def _metrics() -> dict[str, Metric]:
-    found = {}
+    found: dict[str, Metric] = {}
     for setting in SETTINGS:
         title = TITLES[setting]
         found |= {

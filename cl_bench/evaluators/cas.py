@@ -7,6 +7,7 @@ of samples per class and seed are those of the same classifier trained on real d
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from cl_bench import register_evaluator
 from cl_bench.classifier import Classifier
@@ -22,7 +23,7 @@ class CAS(Evaluator):
     """Train-on-synthetic, test-on-real accuracy over the seen classes, beside train-on-real."""
 
     needs = frozenset({"samples"})
-    metrics = {
+    metrics: ClassVar[dict[str, Metric]] = {
         "cas": Metric("CAS", True, "train on synthetic, test on real (Ravuri and Vinyals 2019)"),
         "cas:real": Metric("CAS real", None, "the same classifier and budget trained on real data"),
     }

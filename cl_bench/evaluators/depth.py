@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence
@@ -14,7 +15,7 @@ class Depth(Evaluator):
     """Mean generation depth of the synthetic samples (1 = made by a model that saw the class real)."""
 
     needs = frozenset({"samples"})
-    metrics = {
+    metrics: ClassVar[dict[str, Metric]] = {
         "generation_depth": Metric("depth", None, "mean generation depth of the synthetic samples"),
     }
 

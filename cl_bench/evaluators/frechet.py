@@ -6,6 +6,7 @@ Not FID: that name belongs to Inception-v3's pool3 features. See metrics/gaussia
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence
@@ -18,7 +19,7 @@ class Frechet(Evaluator):
     """Fréchet distance, real vs replay, per task and class, beside real vs real."""
 
     needs = frozenset({"samples", "features"})
-    metrics = {
+    metrics: ClassVar[dict[str, Metric]] = {
         "fd:classifier": Metric(
             "FD", False, "Fréchet distance, real vs replay, reference features of unit variance"
         ),

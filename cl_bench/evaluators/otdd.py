@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence
@@ -15,7 +16,7 @@ class OTDD(Evaluator):
     """Optimal transport dataset distance, real vs replay, per task and class, beside real vs real."""
 
     needs = frozenset({"samples", "features"})
-    metrics = {
+    metrics: ClassVar[dict[str, Metric]] = {
         "otdd:classifier": Metric(
             "OTDD", False, "real vs replay, reference features of unit variance (Alvarez-Melis and Fusi 2020)"
         ),

@@ -60,8 +60,16 @@ def draw(
     palette = matplotlib.colormaps["tab10" if len(names) <= 10 else "nipy_spectral"]
     for c in seen:
         colour = palette(c if len(names) <= 10 else c / (len(names) - 1))
-        ax.scatter(*real[real_y == c].T, s=12, color=colour, alpha=0.45, linewidths=0)
-        ax.scatter(*replay[replay_y == c].T, s=16, color=colour, marker="x", linewidths=0.9, label=names[c])
+        ax.scatter(real[real_y == c, 0], real[real_y == c, 1], s=12, color=colour, alpha=0.45, linewidths=0)
+        ax.scatter(
+            replay[replay_y == c, 0],
+            replay[replay_y == c, 1],
+            s=16,
+            color=colour,
+            marker="x",
+            linewidths=0.9,
+            label=names[c],
+        )
     ax.set_title(
         f"UMAP of reference features after task {evidence.after_task + 1}: real (dots, n={len(real)}) "
         f"and replay (crosses, n={len(replay)})",

@@ -1,8 +1,9 @@
 """One Gaussian per class: the generator whose drift has a closed form.
 
-Maximum likelihood or unbiased covariance, fitted to each class of the data given. With n samples per class and
-replacement, E Σ_t = (1 − 1/n)^t Σ_0 for maximum likelihood and Σ_0 for the unbiased one (I. Shumailov et al. 2023,
-arXiv 2305.17493; Q. Bertrand et al. 2024, arXiv 2310.00429, proposition 1). It is the sampling-error-only oracle.
+Maximum likelihood or unbiased covariance, fitted to each class of the data given. With n samples per
+class and replacement, E Σ_t = (1 − 1/n)^t Σ_0 for maximum likelihood and Σ_0 for the unbiased one (I.
+Shumailov et al. 2023, arXiv 2305.17493; Q. Bertrand et al. 2024, arXiv 2310.00429, proposition 1). It is
+the sampling-error-only oracle.
 
 Deviation: images are rounded to uint8 and clipped to 0…255, as all images in replay are; vectors are not.
 """

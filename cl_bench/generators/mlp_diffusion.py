@@ -9,13 +9,14 @@ Equations, with α = cos(πt/2), σ = sin(πt/2), t ∈ [0, 1], x in [−1, 1]:
   x_t = α x + σ ε,   v = α ε − σ x,   x̂ = α x_t − σ v̂,   loss = E ‖v − v̂(x_t, t, y)‖²
   guidance: ε̂ ← ε̂ − s σ ∇_{x_t} log p(y | x̂),   DDIM step: x_s = α_s x̂ + σ_s ε̂.
 
-Deviations: the denoiser is an MLP (8×8 pixels need no convolutions); time is continuous; the guide reads the
-denoised x̂, not x_t, because it was never trained on noise; x̂ is clipped to the data range at each step and
-ε̂ recomputed from it ("static thresholding", Saharia et al. 2022, §2.3).
+Deviations: the denoiser is an MLP (8×8 pixels need no convolutions); time is continuous; the guide reads
+the denoised x̂, not x_t, because it was never trained on noise; x̂ is clipped to the data range at each
+step and ε̂ recomputed from it ("static thresholding", Saharia et al. 2022, §2.3).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Annotated
@@ -112,7 +113,7 @@ class MLPDiffusion(Generator):
     def _denoise(self, y: Tensor, guide: Guide | None) -> Tensor:
         x = torch.randn(len(y), math.prod(self.spec.shape), device=self.device)
         times = torch.linspace(FIRST_TIME, 0, self.options.sampling_steps + 1, device=self.device)
-        for now, then in zip(times[:-1], times[1:], strict=True):
+        for now, then in itertools.pairwise(times):
             (alpha, sigma), (next_alpha, next_sigma) = _schedule(now), _schedule(then)
             with torch.set_grad_enabled(guide is not None):
                 x = x.detach().requires_grad_(guide is not None)
@@ -143,6 +144,8 @@ def _schedule(t: Tensor) -> tuple[Tensor, Tensor]:
 
 class Denoiser(nn.Module):
     """v̂(x_t, t, y): (n, size), (n,), (n,) to (n, size). Condition added before each activation."""
+
+    frequencies: Tensor
 
     def __init__(
         self, size: int, num_classes: int, width: int, layers: int = 3, frequencies: int = 16

@@ -1,9 +1,9 @@
 """Optimal transport dataset distance (D. Alvarez-Melis, N. Fusi, "Geometric Dataset Distances via Optimal
 Transport", NeurIPS 2020, eq. 5 and 7).
 
-OTDD(A, B) = min over couplings π of E_π[‖x − x′‖² + W₂²(α_y, α_y′)], with α_y the law of the features of label
-y, as a Gaussian ("gaussian approximation", §4.2). The outer problem is solved exactly, so OTDD(A, A) = 0 and
-no debiasing is needed. This is the paper's scale; microsoft/otdd reports half of it.
+OTDD(A, B) = min over couplings π of E_π[‖x − x′‖² + W₂²(α_y, α_y′)], with α_y the law of the features of
+label y, as a Gaussian ("gaussian approximation", §4.2). The outer problem is solved exactly, so OTDD(A,
+A) = 0 and no debiasing is needed. This is the paper's scale; microsoft/otdd reports half of it.
 """
 
 from __future__ import annotations

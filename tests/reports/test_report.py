@@ -1,0 +1,297 @@
+"""What StandardReport prints and writes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cl_bench.finished_run import Run
+from cl_bench.reports import commands, exports, files, per_task, terminal
+from cl_bench.reports.report import StandardReport
+
+Make = Callable[..., Run]
+EVIL = "<script>alert(1)</script>"
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
+    "0000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+)
+
+
+class Page(HTMLParser):
+    """Tags with attributes, and the text outside of style."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self._in_style = "", False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._in_style = tag == "style"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_style = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._in_style:
+            self.text += data
+
+
+def write(runs: list[Run], folder: Path) -> dict[str, str]:
+    written = StandardReport().write(runs, folder)
+    assert all(path.is_file() and path.stat().st_size for path in written)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in written)
+    texts = {".csv", ".md", ".tex", ".html"}
+    return {path.name: path.read_text() if path.suffix in texts else "" for path in written}
+
+
+def test_files_of_one_run(make_run: Make, tmp_path: Path) -> None:
+    found = write([make_run()], tmp_path / "new" / "report")
+    assert list(found) == [
+        *("table.csv", "rows.csv", "table.md", "table.tex"),
+        *("accuracy_matrix.png", "accuracy_matrix.pdf", "drift_otdd.png", "drift_otdd.pdf", "index.html"),
+    ]
+
+
+def test_csv_gives_the_same_numbers_back(make_run: Make, tmp_path: Path) -> None:
+    run = make_run(acc=0.1 + 0.2, otdd=1 / 3)
+    write([run], tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "table.csv", float_precision="round_trip")
+    assert table["average_accuracy_class_il"].iloc[2] == 0.1 + 0.2
+    assert table["otdd:classifier"].tolist() == [1 / 3] * 3
+    assert table["after_task_number"].tolist() == [1, 2, 3]
+    assert table["accuracy_class_il_task_3"].isna().tolist() == [True, True, False]
+    rows = pd.read_csv(tmp_path / "out" / "rows.csv", float_precision="round_trip")
+    assert rows["value"].equals(run.rows["value"])
+    assert list(rows.columns) == list(run.rows.columns)
+
+
+def test_comparison_csv(make_run: Make, tmp_path: Path) -> None:
+    runs = [make_run(seed=0, acc=0.7), make_run(seed=1, acc=0.8)]
+    found = write(runs, tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "table.csv", float_precision="round_trip").set_index("strategy")
+    assert table.loc["mixed", "average_accuracy_class_il_mean"] == pytest.approx(0.75, abs=1e-15)
+    assert table.loc["mixed", "average_accuracy_class_il_std"] == pytest.approx(0.1 / 2**0.5, abs=1e-15)
+    assert table.loc["naive", "n_seeds"] == 0
+    assert {"curves_acc.png", "curves_acc.pdf", "curves_otdd.pdf"} <= set(found)
+    assert len(pd.read_csv(tmp_path / "out" / "rows.csv")) == sum(len(run.rows) for run in runs)
+
+
+def test_latex_is_escaped(make_run: Make, tmp_path: Path) -> None:
+    text = write([make_run("a_b&c"), make_run("50%$x^2#{~\\"), make_run("naive")], tmp_path / "out")[
+        "table.tex"
+    ]
+    assert r"a\_b\&c" in text
+    assert r"50\%\$x\textasciicircum{}2\#\{\textasciitilde{}\textbackslash{}" in text
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
+    assert r"$\uparrow$" in text
+    assert r"$\downarrow$" in text
+    plain = re.sub(r"\\[&%$#_{}]", "", text)
+    assert plain.count("{") == plain.count("}")
+    assert "–" not in text
+
+
+def test_markdown_is_escaped(make_run: Make, tmp_path: Path) -> None:
+    text = write([make_run("a|b"), make_run(EVIL)], tmp_path / "out")["table.md"]
+    assert r"a\|b" in text
+    assert EVIL not in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    bars = {len(re.findall(r"(?<!\\)\|", row)) for row in rows[:6]}
+    assert len(bars) == 1, "a name must not add a column"
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_page_asks_for_nothing_and_runs_nothing(make_run: Make, tmp_path: Path, several: bool) -> None:
+    runs = [make_run(EVIL, class_names=(EVIL, 'x" onload="y', "</style>"))]
+    runs += [make_run("http://example.org/x.js")] if several else []
+    page = write(runs, tmp_path / "out")["index.html"]
+    parsed = Page(page)
+    assert EVIL in parsed.text, "the name is shown, as text"
+    assert not {tag for tag, _ in parsed.tags} & {"script", "iframe", "object", "embed", "base", "form", "a"}
+    for tag, attributes in parsed.tags:
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+        for name in ("src", "href", "srcset", "data", "action", "poster", "background", "style"):
+            value = attributes.get(name)
+            assert value is None or value.startswith("data:"), (tag, name, value)
+    assert "url(" not in page
+    assert "@import" not in page
+    policy = next(a["content"] for t, a in parsed.tags if t == "meta" and a.get("http-equiv"))
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def test_the_page_says_what_it_is_made_of(make_run: Make, tmp_path: Path) -> None:
+    run = make_run(finished=2)
+    (run.directory.task(1) / "samples.png").write_bytes(PIXEL)
+    (run.directory.task(0) / "umap.png").write_bytes(b"not a picture")
+    page = Page(write([run], tmp_path / "out")["index.html"])
+    for text in (
+        "2 of 3 tasks finished",
+        "ACC class-IL ↑",
+        "what otdd:classifier is",
+        "f00d",
+        "abc123",
+        "x86_64",
+    ):
+        assert text in page.text
+    assert "https://example.org/paper" in page.text
+    assert commands.repeat(run) in page.text
+    pictures = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
+    assert len(pictures) == 3, "matrix, drift and one picture of samples; a damaged one is skipped"
+
+
+def test_comparison_page_holds_every_run(make_run: Make, tmp_path: Path) -> None:
+    runs = [make_run(), make_run("ddgr"), make_run("naive")]
+    page = Page(write(runs, tmp_path / "out")["index.html"])
+    assert [tag for tag, _ in page.tags].count("details") == 3
+    assert "naive (lower bound)" in page.text
+    assert "cl-bench run --strategy joint --benchmark toy" in page.text
+
+
+def test_nothing_finished_can_be_written(make_run: Make, tmp_path: Path) -> None:
+    found = write([make_run(finished=0)], tmp_path / "out")
+    assert "no task finished" in found["index.html"]
+    assert not [name for name in found if name.endswith(".png")]
+
+
+def test_dollar_signs_are_no_formula(make_run: Make, tmp_path: Path) -> None:
+    assert "curves_acc.pdf" in write([make_run(r"$\frac$"), make_run("b")], tmp_path / "out")
+
+
+def test_the_same_runs_give_the_same_files(make_run: Make, tmp_path: Path) -> None:
+    runs = [make_run(), make_run("ddgr")]
+    first, second = (StandardReport().write(runs, tmp_path / name) for name in ("a", "b"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = files.write(tmp_path / "x.txt", "old")
+
+    def fail(*_: object) -> None:
+        raise OSError("full")
+
+    monkeypatch.setattr("cl_bench.reports.files.os.replace", fail)
+    with pytest.raises(OSError, match="full"):
+        files.write(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_show_prints_plain_lines_when_nobody_watches(
+    make_run: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    StandardReport().show([make_run(finished=2)])
+    out = capsys.readouterr()
+    assert not out.err
+    assert "\x1b" not in out.out
+    assert not set(out.out) & set("─│━┃┏|")
+    assert "2 of 3 tasks finished" in out.out
+    assert "OTDD ↓" in out.out
+    assert "0.500 (floor 0.125)" in out.out
+
+
+def test_show_compares_several(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    StandardReport().show([make_run(acc=0.9), make_run("ddgr", acc=0.8)], plain=True)
+    out = capsys.readouterr().out
+    line = next(line for line in out.splitlines() if line.startswith("mixed"))
+    assert "0.900*" in line, "the best is marked"
+    assert "Note: No upper bound. Make it with: cl-bench run --strategy joint" in out
+
+
+def test_names_cannot_steer_the_terminal(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    StandardReport().show([make_run("\x1b[31mred\n", class_names=("[bold]a", "\x07b", "c"))], plain=True)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert "[bold]a" in out
+
+
+def test_one_run_twice_is_one_run(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run()
+    StandardReport().show([run, Run(run.directory)], plain=True)
+    assert "Comparison" not in capsys.readouterr().out
+
+
+def test_no_runs_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one run"):
+        StandardReport().show([])
+
+
+@pytest.mark.parametrize("width", [20, 60, 90, 400])
+def test_wide_tables_are_split_and_never_cut(make_run: Make, width: int) -> None:
+    table = per_task.tables(make_run())[0]
+    found = terminal.blocks(table, width)
+    shown = [i for block in found for i in block]
+    assert set(shown) == set(range(len(table.columns)))
+    assert all(block[:2] == [0, 1] for block in found)
+    assert len(found) == 1 if width == 400 else len(found) > 1
+
+
+def test_rich_tables_show_every_number(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = per_task.tables(make_run())
+    terminal._rich("heading", tables, ["a note"])
+    out = capsys.readouterr().out
+    assert "0.500 (floor 0.125)" in out
+    assert "Note: a note" in out
+    assert "…" not in out.replace("2, …", ""), "nothing is cut"
+
+
+def test_csv_text_has_full_precision() -> None:
+    assert exports.csv(pd.DataFrame({"a": [1 / 3]})) == f"a\n{1 / 3!r}\n"
+
+
+def test_the_command_makes_the_same_configuration(make_run: Make) -> None:
+    """What `commands.repeat` says, the command line reads back to the configuration of the run."""
+    import argparse
+    import shlex
+
+    from cl_bench.cli.run import RunVerb, merge
+    from cl_bench.config import Config, Request, resolve
+
+    request = {
+        "strategy": "mixed",
+        "benchmark": "splitdigits",
+        "generator": "mlp-diffusion",
+        "seed": 3,
+        "order_seed": 5,
+        "limit": 20,
+        "evaluators": ("accuracy", "depth"),
+        "device": "cpu",
+        "options": {"lambda": 0.25, "tasks": [4, 3, 3], "generator.steps": 7},
+    }
+    config = resolve(Request(**request)).config  # type: ignore[arg-type]
+    run = make_run(**{k: v for k, v in config.as_dict().items() if k not in ("strategy", "seed")}, seed=3)
+    words = shlex.split(commands.repeat(run))
+    assert words[:2] == ["cl-bench", "run"]
+    parser = argparse.ArgumentParser()
+    RunVerb().configure(parser)
+    again, _ = merge(parser.parse_args(words[2:]))
+    assert resolve(again).config == Config.from_dict(run.manifest["config"])
+
+
+def test_reports_import_no_engine_of_numbers(make_run: Make, tmp_path: Path) -> None:
+    run, other = make_run(), make_run("ddgr")
+    code = f"""
+import sys
+from pathlib import Path
+import cl_bench.reports.report
+assert not {{"pandas", "matplotlib", "jinja2", "rich"}} & set(sys.modules), "heavy at import"
+from cl_bench.finished_run import load_run
+runs = [load_run({str(run.path)!r}), load_run({str(other.path)!r})]
+report = cl_bench.reports.report.StandardReport()
+report.write(runs[:1], Path({str(tmp_path / "one")!r}))
+report.write(runs, Path({str(tmp_path / "two")!r}))
+report.show(runs)
+print("loaded", sorted({{"torch", "avalanche", "umap", "ot", "matplotlib.pyplot"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded []"
+    assert not done.stderr
