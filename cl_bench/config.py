@@ -14,9 +14,9 @@ from typing import Any
 import cl_bench
 from cl_bench import options as opts
 from cl_bench import registry
+from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_STRATEGY
 from cl_bench.errors import UserError, unknown
 
-DEFAULT_STRATEGY, DEFAULT_BENCHMARK, DEFAULT_OUTPUT = "ddgr", "splitdigits", "runs"
 NO_GENERATOR = "none"
 
 # Packages whose version changes numbers.

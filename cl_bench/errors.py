@@ -13,12 +13,16 @@ class UserError(Exception):
 
 
 class TrainingDiverged(Exception):
-    """A loss became NaN, infinite or exploded. `what` was being trained; `step` counts from 1."""
+    """A loss became NaN, infinite or exploded. `what` was being trained; `step` counts from 1.
+
+    checkpoint: the last one on disk, told by whoever writes checkpoints.
+    """
 
     exit_code = 3
 
-    def __init__(self, what: str, step: int, loss: float) -> None:
-        super().__init__(f"{what}: the loss is {loss:g} at step {step}")
+    def __init__(self, what: str, step: int, loss: float, checkpoint: str | None = None) -> None:
+        told = f"; training stopped; last checkpoint: {checkpoint}" if checkpoint else ""
+        super().__init__(f"{what}: the loss is {loss:g} at step {step}{told}")
         self.what, self.step, self.loss = what, step, loss
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_bench.config import DEFAULT_OUTPUT
+from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError
 from cl_bench.run_directory import REPLAY, SAMPLES, RunDirectory, find, locate
 

@@ -17,15 +17,8 @@ from typing import Any
 import torch
 
 from cl_bench import state
-from cl_bench.config import (
-    DEFAULT_BENCHMARK,
-    DEFAULT_OUTPUT,
-    DEFAULT_STRATEGY,
-    Config,
-    Request,
-    Resolved,
-    resolve,
-)
+from cl_bench.config import Config, Request, Resolved, resolve
+from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT, DEFAULT_STRATEGY
 from cl_bench.environment import environment, git_revision
 from cl_bench.errors import TrainingDiverged, UserError
 from cl_bench.evaluator import Evaluator, Evidence
@@ -53,6 +46,7 @@ def run(
     evaluators: tuple[str, ...] | None = None,
     plugins: tuple[str, ...] = (),
     quiet: bool = False,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Run:
     """Run `strategy` on `benchmark`, or go on with it, or load it when it is finished already.
@@ -60,14 +54,15 @@ def run(
     strategy, benchmark, generator: registered names or "module:Class"; generator "none" for none, None for
     the benchmark's own. seed: of everything but the class order, which has `order_seed` (None: the data
     set's own order). limit: at most so many samples per class. evaluators: names, None for all. options:
-    of strategy, benchmark and generator by name (`lambda_=0.5`, or `**{"generator.steps": 100}`).
+    of strategy, benchmark and generator by name (`lambda_=0.5`, or `**{"generator.steps": 100}`). quiet: say
+    nothing on the way; progress: say it there instead of on standard error.
 
     Returns the finished run. Raises UserError for a mistake and TrainingDiverged for a loss gone bad.
     """
     request = Request(
         strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, options
     )
-    return execute(resolve(request), Path(output), Progress(quiet))
+    return _execute(resolve(request), Path(output), progress or Progress(quiet))
 
 
 def resume(
@@ -91,10 +86,10 @@ def resume(
             f"{directory.path} was begun by other code ({', '.join(changed) or 'its folder was renamed'}); "
             "start it again with `cl-bench run`"
         )
-    return execute(resolved, directory.path.parents[2], progress or Progress(quiet))
+    return _execute(resolved, directory.path.parents[2], progress or Progress(quiet))
 
 
-def execute(resolved: Resolved, output: Path, progress: Progress) -> Run:
+def _execute(resolved: Resolved, output: Path, progress: Progress) -> Run:
     """Run what is resolved, below `output`; see `run`."""
     config = resolved.config
     with progress.phase(f"loading benchmark {config.benchmark}"):
@@ -156,9 +151,8 @@ class _Session:
         except TrainingDiverged as error:
             folder.rmdir()
             saved = self.directory.task(index - 1) / CHECKPOINT if index else "none yet"
-            raise_from = TrainingDiverged(error.what, error.step, error.loss)
-            raise_from.args = (f"task {index + 1}: {error}; training stopped; last checkpoint: {saved}",)
-            raise raise_from from None
+            what = f"task {index + 1}, {error.what}"
+            raise TrainingDiverged(what, error.step, error.loss, str(saved)) from None
         trained = time.perf_counter()
         state.save(folder / CHECKPOINT, self.strategy.state_dict())
         replay = self.strategy.replay

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cl_bench.config import DEFAULT_OUTPUT
+from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.finished_run import Run
 
 

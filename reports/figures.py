@@ -33,6 +33,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))
 GREY, DARK = "#767676", "#333333"
 INCHES, DPI = 3.4, 220
+AXES_INCHES, LEGEND_ROW_INCHES = 2.1, 0.15
 ANNOTATED_TASKS = 10
 LOG_ABOVE = 4
 LEGEND_CHARACTERS = 54
@@ -79,16 +80,22 @@ def accuracy_matrix(run: Run, definition: Definition) -> Figure | None:
     with _style():
         figure = Figure(figsize=(INCHES, 0.85 * INCHES), layout="constrained")
         ax = figure.subplots()
-        image = ax.imshow(np.ma.masked_invalid(matrix), cmap="cividis", vmin=0, vmax=1)
+        image = ax.imshow(
+            np.ma.masked_invalid(matrix),
+            cmap="cividis",
+            vmin=0,
+            vmax=1,
+            extent=(0.5, tasks + 0.5, tasks + 0.5, 0.5),
+        )
         for spine in ax.spines.values():
             spine.set_visible(False)
         if tasks <= ANNOTATED_TASKS:
             for (t, i), value in np.ndenumerate(matrix):
                 if np.isfinite(value):
                     colour = "black" if value > 0.55 else "white"
-                    ax.text(i, t, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=7)
-            ax.set_xticks(range(tasks), [str(i + 1) for i in range(tasks)])
-            ax.set_yticks(range(tasks), [str(i + 1) for i in range(tasks)])
+                    ax.text(i + 1, t + 1, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=7)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
         ax.tick_params(length=0)
         ax.set_xlabel("on task")
         ax.set_ylabel("after task")
@@ -104,7 +111,7 @@ def drift(run: Run, definition: Definition) -> Figure | None:
     if definition.name not in overall.columns or overall[definition.name].isna().all():
         return None
     with _style():
-        figure, ax = _axes(definition, run.num_tasks, lines=2)
+        figure, ax = _axes(definition, run.num_tasks)
         x = overall.index.to_numpy() + 1
         values = overall[definition.name].to_numpy(dtype=float)
         ax.plot(x, values, color=PALETTE[0], marker=MARKERS[0], label="real vs replay")
@@ -128,7 +135,7 @@ def curves(group: Group, definition: Definition) -> Figure | None:
         return None
     floors = [comparison.floor(group, definition.name, t) for t in range(group.num_tasks)]
     with _style():
-        figure, ax = _axes(definition, group.num_tasks, lines=len(known) + 1)
+        figure, ax = _axes(definition, group.num_tasks)
         x = np.arange(group.num_tasks) + 1
         names = [line.name for line in group.lines]
         several = len({line.generator for line in group.lines if not line.role}) > 1
@@ -168,8 +175,8 @@ def _save(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _axes(definition: Definition, tasks: int, lines: int) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(INCHES, 0.62 * INCHES + 0.08 * lines), layout="constrained")
+def _axes(definition: Definition, tasks: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(INCHES, AXES_INCHES), layout="constrained")
     ax = figure.subplots()
     ax.grid(axis="y", color="#e3e3e3", linewidth=0.5)
     ax.set_axisbelow(True)
@@ -219,10 +226,12 @@ def _label(line: Line, with_generator: bool) -> str:
 
 
 def _legend(figure: Figure, ax: Axes) -> None:
-    """Below the axes: in two columns where they fit, long names on several lines."""
+    """Below the axes, which keep their height: in two columns where they fit, long names on several lines."""
     handles, labels = ax.get_legend_handles_labels()
     columns = 2 if max(map(len, labels)) <= LEGEND_CHARACTERS // 2 - 4 else 1
     labels = ["\n".join(textwrap.wrap(label, LEGEND_CHARACTERS)) for label in labels]
+    rows = -(-sum(label.count("\n") + 1 for label in labels) // columns)
+    figure.set_figheight(AXES_INCHES + LEGEND_ROW_INCHES * rows)
     figure.legend(
         handles,
         labels,

@@ -18,6 +18,8 @@ _ASCII = str.maketrans(
     {"–": "-", "±": "+-", "↑": "(up)", "↓": "(down)", "…": "...", "·": "-", "é": "e", "×": "x"}
 )
 BEST = "*"
+MOST_ROWS = 40  # a longer table would push the others off the screen
+BETWEEN = 3  # blanks between two columns of a rich table
 
 
 def show(heading: str, tables: Iterable[Table], notes: Iterable[str], plain: bool) -> None:
@@ -30,10 +32,14 @@ def show(heading: str, tables: Iterable[Table], notes: Iterable[str], plain: boo
 
 def _plain(heading: str, tables: Iterable[Table], notes: Iterable[str]) -> str:
     parts = [printable(heading)]
-    parts += [text_table(table) for table in tables]
+    parts += [text_table(table) if len(table.rows) <= MOST_ROWS else _too_long(table) for table in tables]
     parts += [f"Note: {printable(note)}" for note in notes]
     # A typographic minus would hide the number from other programs.
     return "\n\n".join(parts).replace("−", "-")
+
+
+def _too_long(table: Table) -> str:
+    return f"{printable(table.title)}: {len(table.rows)} rows, left out here; see the report's files"
 
 
 def text_table(table: Table) -> str:
@@ -48,7 +54,7 @@ def text_table(table: Table) -> str:
     if not body:
         lines.append("(no task finished)")
     caption = table.caption.replace(" bold", f" marked {BEST}")
-    return "\n".join([table.title, "", *lines, "", printable(caption)])
+    return "\n".join([printable(table.title), "", *lines, "", printable(caption)])
 
 
 def _line(texts: list[str], widths: list[int], columns: Iterable[Column]) -> str:
@@ -73,6 +79,9 @@ def _rich(heading: str, tables: Iterable[Table], notes: Iterable[str]) -> None:
     console.print(Text(printable(heading), style="bold"))
     for table in tables:
         console.print()
+        if len(table.rows) > MOST_ROWS:
+            console.print(Text(_too_long(table)))
+            continue
         for index, columns in enumerate(blocks(table, console.width)):
             title = table.title if index == 0 else f"{table.title}, continued"
             console.print(Text(printable(title), style="bold"))
@@ -87,7 +96,7 @@ def blocks(table: Table, width: int) -> list[list[int]]:
     """Indices of columns that fit beside each other in `width`; the leading ones, up to the last that is not
     a number, head every block. A column is never cut: one that does not fit gets a block of its own."""
     sizes = [
-        2
+        BETWEEN
         + max(
             cell_len(printable(text)) for text in (column.alone, *(row.cells[i].text for row in table.rows))
         )

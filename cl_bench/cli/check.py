@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any
 
 from cl_bench.cli.verb import Verb, add_plugin, assignment
+from cl_bench.defaults import DEFAULT_BENCHMARK
 from cl_bench.errors import UserError
 
 
@@ -40,7 +41,7 @@ class CheckVerb(Verb):
             )
 
         from cl_bench import check
-        from cl_bench.config import DEFAULT_BENCHMARK, Request
+        from cl_bench.config import Request
 
         looks = {
             "strategy": check.check_strategy,

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from cl_bench.cli.verb import Verb, add_output, add_plugin
+from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError, unknown
 
 KINDS = ("strategies", "benchmarks", "generators", "evaluators", "runs")
@@ -28,7 +29,7 @@ class ListVerb(Verb):
         if arguments.kind is not None and arguments.kind not in KINDS:
             raise unknown("kind", arguments.kind, KINDS)
         if arguments.kind == "runs":
-            return _list_runs(Path(arguments.output or "runs"))
+            return _list_runs(Path(arguments.output or DEFAULT_OUTPUT))
         kinds = KINDS[:-1] if arguments.kind is None else (arguments.kind,)
         for kind in kinds:
             if len(kinds) > 1:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from cl_bench.cli.verb import Verb, add_output
+from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError
 
 
@@ -24,7 +25,6 @@ class ReportVerb(Verb):
         parser.add_argument("--plain", action="store_true", help="plain text tables")
 
     def execute(self, arguments: argparse.Namespace) -> int:
-        from cl_bench.config import DEFAULT_OUTPUT
         from cl_bench.finished_run import Run, load_runs
         from cl_bench.registry import reports
         from cl_bench.run_directory import MANIFEST, locate

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cl_bench.cli.verb import Verb, add_output
+from cl_bench.defaults import DEFAULT_OUTPUT
 
 
 class ResumeVerb(Verb):
@@ -17,7 +18,6 @@ class ResumeVerb(Verb):
 
     def execute(self, arguments: argparse.Namespace) -> int:
         from cl_bench.cli.run import show_and_write
-        from cl_bench.config import DEFAULT_OUTPUT
         from cl_bench.progress import Progress
 
         progress = Progress(arguments.quiet)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_bench.cli.verb import Verb, add_output, add_plugin, assignment, whole_number
+from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from cl_bench.config import Request
     from cl_bench.finished_run import Run
     from cl_bench.progress import Progress
 
@@ -82,29 +82,24 @@ class RunVerb(Verb):
         from cl_bench.progress import Progress
 
         progress = Progress(arguments.quiet)
-        request, output = merge(arguments)
+        asked = merge(arguments)
+        options, output = asked.pop("options"), asked.pop("output")
         with progress.loading("torch"):
-            from cl_bench.config import resolve
-
-            resolved = resolve(request)
+            from cl_bench.config import Request, resolve
+            from cl_bench.runner import run
         if arguments.dry_run:
             import yaml
 
-            print(
-                yaml.safe_dump(resolved.config.as_dict() | {"run_id": resolved.run_id()}, sort_keys=False),
-                end="",
-            )
+            resolved = resolve(Request(**asked, options=options))
+            content = resolved.config.as_dict() | {"run_id": resolved.run_id()}
+            print(yaml.safe_dump(content, sort_keys=False), end="")
             return 0
-        from cl_bench.runner import execute
-
-        show_and_write(execute(resolved, output, progress), progress)
+        show_and_write(run(**asked, output=output, progress=progress, **options), progress)
         return 0
 
 
-def merge(arguments: argparse.Namespace) -> tuple[Request, Path]:
-    """Command line over configuration file over defaults."""
-    from cl_bench.config import DEFAULT_OUTPUT, Request
-
+def merge(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `cl_bench.run`: command line over configuration file."""
     values = _read(arguments.config) if arguments.config else {}
     typed = {key: getattr(arguments, key) for key in FILE_KEYS if hasattr(arguments, key)}
     if arguments.evaluators is not None:
@@ -114,8 +109,7 @@ def merge(arguments: argparse.Namespace) -> tuple[Request, Path]:
     values["plugins"] = tuple(values.get("plugins") or ()) + tuple(arguments.plugin)
     if values.get("evaluators") is not None:
         values["evaluators"] = tuple(values["evaluators"])
-    output = Path(values.pop("output", DEFAULT_OUTPUT))
-    return Request(**values), output
+    return {"output": DEFAULT_OUTPUT} | values
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """UMAP of real and replayed samples in the frozen reference features.
 
-L. McInnes, J. Healy, J. Melville, "UMAP", 2018 (arXiv 1802.03426); umap-learn with its defaults, seeded,
-fitted on real and replayed samples together.
+L. McInnes, J. Healy, J. Melville, "UMAP", 2018 (arXiv 1802.03426); umap-learn with 15 neighbours and a
+minimum distance of 0.4, seeded, fitted on real and replayed samples together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence
 from cl_bench.rows import Measurement
 
-SEED, NEIGHBOURS = 0, 15
+SEED, NEIGHBOURS, MIN_DISTANCE = 0, 15, 0.4
 
 
 @register_evaluator("umap")
@@ -44,7 +44,7 @@ def embed(features: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         # umap-learn warns that a seed costs its parallelism; we want the seed.
         warnings.simplefilter("ignore")
-        reducer = umap.UMAP(n_neighbors=NEIGHBOURS, random_state=SEED, n_jobs=1)
+        reducer = umap.UMAP(n_neighbors=NEIGHBOURS, min_dist=MIN_DISTANCE, random_state=SEED, n_jobs=1)
         return np.asarray(reducer.fit_transform(features.astype(np.float32)))
 
 
@@ -53,31 +53,34 @@ def draw(
 ) -> None:
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.patheffects import withStroke
 
     names, seen = evidence.stream.spec.class_names, evidence.seen
-    figure = Figure(figsize=(6.4, 4.6), dpi=130)
+    figure = Figure(figsize=(6.0, 4.8), dpi=130)
     ax = figure.subplots()
     palette = matplotlib.colormaps["tab10" if len(names) <= 10 else "nipy_spectral"]
     for c in seen:
         colour = palette(c if len(names) <= 10 else c / (len(names) - 1))
-        ax.scatter(real[real_y == c, 0], real[real_y == c, 1], s=12, color=colour, alpha=0.45, linewidths=0)
-        ax.scatter(
-            replay[replay_y == c, 0],
-            replay[replay_y == c, 1],
-            s=16,
-            color=colour,
-            marker="x",
-            linewidths=0.9,
-            label=names[c],
+        dots, crosses = real[real_y == c], replay[replay_y == c]
+        ax.scatter(dots[:, 0], dots[:, 1], s=36, color=colour, alpha=0.3, linewidths=0)
+        ax.scatter(crosses[:, 0], crosses[:, 1], s=12, color=colour, marker="x", linewidths=0.8)
+    # Colours of neighbouring classes may look alike; names do not. Drawn last, to lie on top.
+    for c in seen if len(seen) <= 30 else ():
+        x, y = np.median(real[real_y == c], axis=0)
+        ax.annotate(
+            names[c],
+            (x, y),
+            fontsize=11,
+            weight="bold",
+            path_effects=[withStroke(linewidth=3, foreground="w")],
         )
     ax.set_title(
-        f"UMAP of reference features after task {evidence.after_task + 1}: real (dots, n={len(real)}) "
-        f"and replay (crosses, n={len(replay)})",
+        f"After task {evidence.after_task + 1}: real (dots, n = {len(real)}), "
+        f"replay (crosses, n = {len(replay)})\n"
+        f"UMAP of the frozen reference classifier's features, {NEIGHBOURS} neighbours, fitted on both",
         fontsize=8,
     )
     ax.set_xticks([])
     ax.set_yticks([])
-    if len(seen) <= 20:
-        ax.legend(title="class", fontsize=7, title_fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
     figure.savefig(evidence.folder / "umap.png")

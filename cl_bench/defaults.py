@@ -1,0 +1,3 @@
+"""What runs when nothing is said."""
+
+DEFAULT_STRATEGY, DEFAULT_BENCHMARK, DEFAULT_OUTPUT = "ddgr", "splitdigits", "runs"
