@@ -83,6 +83,7 @@ def accuracy_matrix(run: Run, definition: Definition) -> Figure | None:
         image = ax.imshow(
             np.ma.masked_invalid(matrix),
             cmap="cividis",
+            aspect="auto",
             vmin=0,
             vmax=1,
             extent=(0.5, tasks + 0.5, tasks + 0.5, 0.5),

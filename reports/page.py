@@ -25,16 +25,18 @@ PICTURES = {
     "samples.png": "Samples: real (left) and replay (right), a row per class",
     "umap.png": "UMAP of reference features: real (dots) and replay (crosses)",
 }
+WIDE = {"samples.png"}
 KEY_METRICS = (ACC, "forgetting_class_il", OTDD, FD, "cas", DEPTH)
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG and how to read it."""
+    """A PNG and how to read it. wide: one that a phone should scroll rather than shrink."""
 
     caption: str
     png: bytes
+    wide: bool = False
 
     @property
     def uri(self) -> str:
@@ -148,7 +150,7 @@ class RunSection:
         for t in range(done) if self._every_task else range(max(done - 1, 0), done):
             folder = self.run.directory.task(t)
             pictures = [
-                Picture(caption, png)
+                Picture(caption, png, name in WIDE)
                 for name, caption in PICTURES.items()
                 if (folder / name).is_file() and (png := (folder / name).read_bytes()).startswith(_PNG)
             ]

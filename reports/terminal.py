@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.cells import cell_len
@@ -22,12 +23,19 @@ MOST_ROWS = 40  # a longer table would push the others off the screen
 BETWEEN = 3  # blanks between two columns of a rich table
 
 
-def show(heading: str, tables: Iterable[Table], notes: Iterable[str], plain: bool) -> None:
+def show(heading: str, tables: Sequence[Table], notes: Sequence[str], plain: bool) -> None:
     """Print heading, tables and notes. Plain: no colour, no box, no width; also when nobody watches."""
-    if plain or not sys.stdout.isatty():
-        _print(_plain(heading, tables, notes))
-    else:
+    if not plain and sys.stdout.isatty():
         _rich(heading, tables, notes)
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    text = _plain(heading, tables, notes)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = _plain(heading, map(_in_ascii, tables), notes).translate(_ASCII)
+        text = text.encode(encoding, errors="replace").decode(encoding)
+    print(text)
 
 
 def _plain(heading: str, tables: Iterable[Table], notes: Iterable[str]) -> str:
@@ -65,13 +73,14 @@ def _line(texts: list[str], widths: list[int], columns: Iterable[Column]) -> str
     return "  ".join(cells).rstrip()
 
 
-def _print(text: str) -> None:
-    encoding = sys.stdout.encoding or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        text = text.translate(_ASCII).encode(encoding, errors="replace").decode(encoding)
-    print(text)
+def _in_ascii(table: Table) -> Table:
+    """`table` with signs spelled out, before columns are measured."""
+    columns = tuple(replace(column, flat=column.alone.translate(_ASCII)) for column in table.columns)
+    rows = tuple(
+        replace(row, cells=tuple(replace(cell, text=cell.text.translate(_ASCII)) for cell in row.cells))
+        for row in table.rows
+    )
+    return replace(table, columns=columns, rows=rows)
 
 
 def _rich(heading: str, tables: Iterable[Table], notes: Iterable[str]) -> None:

@@ -99,6 +99,7 @@ def test_bounds_are_found_beside_the_runs(make_run: Make) -> None:
     assert column(final, "ACC class-IL ↑")[0] == "0.300 ± 0.071"
     assert column(final, "ACC class-IL ↑")[-1] == "–", "unfinished or other data is no bound"
     assert any("Added the lower bound: 2 runs" in note for note in group.notes)
+    assert any("No upper bound" in note for note in group.notes)
 
 
 def test_the_bound_most_like_the_runs_is_taken(make_run: Make) -> None:

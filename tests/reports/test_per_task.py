@@ -62,6 +62,7 @@ def test_rows_of_an_interrupted_task_do_not_count(make_run: Make) -> None:
     (run.directory.task(2) / "finished.json").unlink()
     assert len(per_task.tables(run)[0].rows) == 2
     assert len(per_task.wide(run)) == 2
+    assert "n = 40 to 41 test samples" in per_task.tables(run)[0].caption
 
 
 def test_a_third_partys_metric_has_a_column(make_run: Make) -> None:

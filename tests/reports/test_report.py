@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from cl_bench.cli.main import main
 from cl_bench.finished_run import Run
 from cl_bench.reports import commands, exports, files, per_task, terminal
 from cl_bench.reports.report import StandardReport
@@ -200,6 +204,20 @@ def test_show_prints_plain_lines_when_nobody_watches(
     assert "0.500 (floor 0.125)" in out.out
 
 
+def test_a_terminal_without_unicode_still_gets_aligned_tables(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    StandardReport().show([make_run()])
+    stream.seek(0)
+    lines = stream.read().splitlines()
+    assert "?" not in "".join(lines)
+    head, rule = lines[4:6]
+    assert "ACC class-IL (up)" in head
+    assert len(head) == len(rule)
+
+
 def test_show_compares_several(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
     StandardReport().show([make_run(acc=0.9), make_run("ddgr", acc=0.8)], plain=True)
     out = capsys.readouterr().out
@@ -260,33 +278,37 @@ def test_csv_text_has_full_precision() -> None:
     assert exports.csv(pd.DataFrame({"a": [1 / 3]})) == f"a\n{1 / 3!r}\n"
 
 
-def test_the_command_makes_the_same_configuration(make_run: Make) -> None:
-    """What `commands.repeat` says, the command line reads back to the configuration of the run."""
-    import argparse
-    import shlex
-
-    from cl_bench.cli.run import RunVerb, merge
-    from cl_bench.config import Config, Request, resolve
-
-    request = {
-        "strategy": "mixed",
-        "benchmark": "splitdigits",
+def test_the_command_makes_the_same_configuration(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `commands.repeat` says, the command line resolves to the configuration of the run."""
+    config = {
         "generator": "mlp-diffusion",
-        "seed": 3,
+        "benchmark": "splitdigits",
         "order_seed": 5,
         "limit": 20,
-        "evaluators": ("accuracy", "depth"),
-        "device": "cpu",
-        "options": {"lambda": 0.25, "tasks": [4, 3, 3], "generator.steps": 7},
+        "evaluators": ["accuracy", "depth"],
+        "strategy_options": {
+            "start": "fresh",
+            "classifier_steps": 9,
+            "lambda": 0.25,
+            "real": 1.0,
+            "synthetic_fraction": None,
+        },
+        "benchmark_options": {"tasks": [4, 3, 3], "remainder": "error", "valid_fraction": 0.2},
+        "generator_options": {
+            "steps": 7,
+            "batch": 16,
+            "learning_rate": 1e-05,
+            "width": 32,
+            "ema": 0.9,
+            "sampling_steps": 3,
+        },
     }
-    config = resolve(Request(**request)).config  # type: ignore[arg-type]
-    run = make_run(**{k: v for k, v in config.as_dict().items() if k not in ("strategy", "seed")}, seed=3)
+    run = make_run("mixed", seed=3, **config)
     words = shlex.split(commands.repeat(run))
     assert words[:2] == ["cl-bench", "run"]
-    parser = argparse.ArgumentParser()
-    RunVerb().configure(parser)
-    again, _ = merge(parser.parse_args(words[2:]))
-    assert resolve(again).config == Config.from_dict(run.manifest["config"])
+    assert main([*words[1:], "--dry-run"]) == 0
+    again = yaml.safe_load(capsys.readouterr().out)
+    assert {key: again[key] for key in run.manifest["config"]} == run.manifest["config"]
 
 
 def test_reports_import_no_engine_of_numbers(make_run: Make, tmp_path: Path) -> None:

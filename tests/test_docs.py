@@ -1,0 +1,46 @@
+"""The code in the documentation runs as written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cl_bench.cli.main import main
+from cl_bench.registry import strategies
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_strategy_in_the_docs_passes_check(capsys, tmp_path: Path, monkeypatch) -> None:
+    text = (ROOT / "docs" / "own-strategy.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n# mine.py\n(.*?)```", text, re.S)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(code)
+    try:
+        assert main(["check", "mine", "--plugin", "mine.py"]) == 0
+        assert "FAIL" not in capsys.readouterr().out
+        assert main(["show", "mine", "--plugin", "mine.py"]) == 0
+        assert "steps=400  training steps per task" in capsys.readouterr().out
+        assert main(["run", "--plugin", "mine.py", "--strategy", "mine", "-o", "steps=200"]) == 2
+        assert "strategy.steps or generator.steps" in capsys.readouterr().err
+    finally:
+        strategies._targets.pop("mine", None)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/own-strategy.md"])
+def test_every_command_in_the_docs_parses(page: str, capsys, tmp_path: Path, monkeypatch) -> None:
+    """`cl-bench run …` lines resolve (dry run); other verbs have the flags they are shown with."""
+    from cl_bench.cli.main import VERBS
+
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
+    lines = [line.partition("#")[0].split() for block in blocks for line in block.splitlines()]
+    commands = [words[words.index("cl-bench") + 1 :] for words in lines if "cl-bench" in words]
+    monkeypatch.chdir(tmp_path)
+    for words in commands:
+        assert words[0] in VERBS, words
+        own = "--plugin" in words or "reservoir" in words
+        if words[0] == "run" and not own:
+            assert main([*words, "--dry-run", "--quiet"]) == 0, words
+    assert list(tmp_path.iterdir()) == []
