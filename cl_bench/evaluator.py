@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,6 +110,15 @@ class Evidence:
             yield i, None, classes
             for c in classes:
                 yield i, c, (c,)
+
+    def compare(self, metric: str, distance: Callable[[Features, Features], float]) -> Iterator[Measurement]:
+        """`metric`: distance of real to replay in every scope, and `metric:floor`, that of real to real."""
+        sides: tuple[tuple[str, Side], ...] = ((metric, "replay"), (f"{metric}:floor", "floor"))
+        for on_task, class_, classes in self.scopes():
+            real = self.features("real").of(classes)
+            for name, side in sides:
+                value = distance(real, self.features(side).of(classes))
+                yield Measurement(name, value, len(real), on_task, class_)
 
 
 class Evaluator(ABC):

@@ -27,7 +27,7 @@ from cl_bench.progress import Progress
 from cl_bench.reference import Reference
 from cl_bench.rows import Measurement, Row
 from cl_bench.run_directory import CHECKPOINT, REFERENCE, REPLAY, SAMPLES, RunDirectory, locate, locked
-from cl_bench.samples import Samples, concat
+from cl_bench.samples import Samples, concat, labels_for
 from cl_bench.seeds import isolated
 from cl_bench.strategy import Setting, Strategy
 from cl_bench.stream import TaskStream, sealed_tests
@@ -236,7 +236,7 @@ class _Session:
             parts.append(newest)
             have = newest.counts()
             missing = {c: n - have.get(c, 0) for c, n in wanted.items()}
-        y = torch.repeat_interleave(torch.tensor(list(missing)), torch.tensor(list(missing.values())))
+        y = labels_for(missing)
         if len(y):
             with self.progress.phase(f"samples to judge: {len(y)}"):
                 depth = torch.tensor([self.strategy.depth(c) for c in y.tolist()])

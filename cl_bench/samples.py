@@ -69,6 +69,13 @@ class Samples:
         return cls(state["x"], state["y"], state["depth"])
 
 
+def labels_for(counts: dict[int, int]) -> Tensor:
+    """`counts[c]` times each label c, ascending: (n,) int64."""
+    classes = sorted(counts)
+    repeats = torch.tensor([counts[c] for c in classes], dtype=torch.int64)
+    return torch.repeat_interleave(torch.tensor(classes, dtype=torch.int64), repeats)
+
+
 def concat(parts: Iterable[Samples]) -> Samples:
     """All `parts` (at least one) in one, in order."""
     parts = list(parts)

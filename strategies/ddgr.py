@@ -28,8 +28,8 @@ from cl_bench import register_strategy
 from cl_bench.classifier import Classifier
 from cl_bench.errors import UserError
 from cl_bench.generator import Guide
-from cl_bench.mix import Mix, training_set
-from cl_bench.samples import Samples
+from cl_bench.mix import training_set
+from cl_bench.samples import Samples, labels_for
 from cl_bench.state import State, from_numbers, prefixed, to_numbers, under
 from cl_bench.strategies.mix_strategy import TrainingOptions
 from cl_bench.strategy import Setting, Strategy
@@ -79,7 +79,7 @@ class DDGR(Strategy):
         self.depths |= {c: 1 + int(data.of((c,)).depth.min()) for c in data.classes}
         per_class = self.options.per_class
         wanted = {c: n if per_class is None else per_class for c, n in self.real_counts.items()}
-        y = Mix(real=0, lambda_=1).replay_labels(wanted)
+        y = labels_for(wanted)
         with self.progress.phase(f"guided replay: {len(y)} samples"):
             self.replay = Samples(self.sample(y), y, y.clone().apply_(self.depth))
 

@@ -27,8 +27,4 @@ class Frechet(Evaluator):
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        for on_task, class_, classes in evidence.scopes():
-            real = evidence.features("real").of(classes)
-            for metric, side in (("fd:classifier", "replay"), ("fd:classifier:floor", "floor")):
-                other = evidence.features(side).of(classes)  # type: ignore[arg-type]
-                yield Measurement(metric, frechet_distance(real.x, other.x), len(real), on_task, class_)
+        return evidence.compare("fd:classifier", lambda a, b: frechet_distance(a.x, b.x))

@@ -24,9 +24,4 @@ class OTDD(Evaluator):
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        for on_task, class_, classes in evidence.scopes():
-            real = evidence.features("real").of(classes)
-            for metric, side in (("otdd:classifier", "replay"), ("otdd:classifier:floor", "floor")):
-                other = evidence.features(side).of(classes)  # type: ignore[arg-type]
-                value = otdd(real.x, real.y, other.x, other.y).value
-                yield Measurement(metric, value, len(real), on_task, class_)
+        return evidence.compare("otdd:classifier", lambda a, b: otdd(a.x, a.y, b.x, b.y).value)

@@ -33,25 +33,24 @@ def draw(evidence: Evidence, real: Samples, replay: Samples) -> None:
     from matplotlib.figure import Figure
 
     names, seen = evidence.stream.spec.class_names, evidence.seen
-    figure = Figure(
-        figsize=((2 * COLUMNS + 2.6) * INCHES_PER_IMAGE, (len(seen) + 1.4) * INCHES_PER_IMAGE), dpi=130
-    )
-    axes = figure.subplots(1, 2, width_ratios=(1, 1))
+    width, height = (2 * COLUMNS + 2.6) * INCHES_PER_IMAGE, len(seen) * INCHES_PER_IMAGE + 0.55
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
+    axes = figure.subplots(1, 2)
     for ax, title, part in zip(axes, ("real (test)", "replay"), (real, replay), strict=True):
-        ax.imshow(_tiles(part, seen).numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        tiles = _tiles(part, seen).numpy()
+        ax.imshow(tiles, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         ax.set_title(f"{title}, after task {evidence.after_task + 1}", fontsize=9)
         ax.set_xticks([])
         ax.tick_params(length=0, labelsize=8)
-        for spine in ax.spines.values():
-            spine.set_visible(False)
-    height = evidence.stream.spec.shape[1] + 1
-    middle = [height * k + height / 2 for k in range(len(seen))]
+        ax.spines[:].set_visible(False)
+    step = evidence.stream.spec.shape[1] + 1
+    middle = [step * (k + 0.5) - 1 for k in range(len(seen))]
     axes[0].set_yticks(middle, [names[c] for c in seen])
+    axes[0].set_ylabel("class", fontsize=8)
     axes[1].set_yticks(middle, [_depth(replay, c) for c in seen])
     axes[1].yaxis.tick_right()
     axes[1].set_ylabel("generation depth", fontsize=8)
     axes[1].yaxis.set_label_position("right")
-    figure.tight_layout()
     figure.savefig(evidence.folder / "samples.png")
 
 
