@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from cl_bench.registry import (
+    available,
     load_plugin,
     register_benchmark,
     register_evaluator,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from cl_bench.benchmark import Benchmark
     from cl_bench.errors import TrainingDiverged, UserError
     from cl_bench.evaluator import Evaluator
-    from cl_bench.finished_run import Run, load_run, load_runs
+    from cl_bench.finished_run import Run, compare, load_run, load_runs
     from cl_bench.generator import Generator
     from cl_bench.mix import Mix
     from cl_bench.runner import resume, run
@@ -47,6 +48,7 @@ _WHERE = {
     "TaskStream": "stream",
     "TrainingDiverged": "errors",
     "UserError": "errors",
+    "compare": "finished_run",
     "load_run": "finished_run",
     "load_runs": "finished_run",
     "resume": "runner",
@@ -66,6 +68,8 @@ __all__ = [
     "TrainingDiverged",
     "UserError",
     "__version__",
+    "available",
+    "compare",
     "load_plugin",
     "load_run",
     "load_runs",

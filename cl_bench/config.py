@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -114,7 +115,9 @@ class Resolved:
 
     def run_id(self) -> str:
         """12 hex digits of the SHA-256 over configuration and versions."""
-        identity = json.dumps([self.config.as_dict(), self.versions()], sort_keys=True)
+        # Where a plug-in lies does not matter; what its classes are is in the versions.
+        chosen = {key: value for key, value in self.config.as_dict().items() if key != "plugins"}
+        identity = json.dumps([chosen, self.versions()], sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
@@ -154,7 +157,7 @@ def resolve(request: Request) -> Resolved:
         _device(request.device),
         request.limit,
         evaluator_names,
-        request.plugins,
+        tuple(str(Path(p).resolve()) if p.endswith(".py") else p for p in request.plugins),
         plain["strategy"],
         plain["benchmark"],
         plain["generator"],
@@ -185,13 +188,8 @@ def _device(name: str) -> str:
 
 def _source(cls: type) -> str:
     """A hash of the files that define `cls` and its bases, so that an edited strategy is another run."""
-    files = set()
-    for base in cls.__mro__:
-        try:
-            files.add(inspect.getfile(base))
-        except (TypeError, OSError):
-            continue  # built in
-    digest = hashlib.sha256()
-    for file in sorted(files, key=lambda f: Path(f).name):
-        digest.update(Path(file).read_bytes())
-    return digest.hexdigest()[:8]
+    ours = [base for base in cls.__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names]
+    files = {inspect.getfile(base) for base in ours}
+    # Of contents, sorted: where a package is installed must not matter.
+    digests = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:8]

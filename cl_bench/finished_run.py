@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError
+from cl_bench.registry import reports
 from cl_bench.run_directory import REPLAY, SAMPLES, RunDirectory, find, locate
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Run:
         """Per finished task: seconds, storage, replay size."""
         return [self.directory.finished(i) for i in range(self.directory.finished_tasks())]
 
+    def show(self) -> None:
+        """Print the per-task tables."""
+        reports.get("default")().show([self])
+
     def samples(self, task: int) -> Samples | None:
         """The synthetic samples judged after `task`; None for a strategy without. Raises UserError."""
         return self._load(task, SAMPLES)
@@ -100,6 +105,14 @@ _COLUMNS = {
     "n": "int64",
     "seconds": "float64",
 }
+
+
+def compare(runs: list[Run], folder: str | Path | None = None) -> None:
+    """Print the comparison of `runs`, with its bounds; with `folder`, write its files there too."""
+    report = reports.get("default")()
+    report.show(runs)
+    if folder is not None:
+        report.write(runs, Path(folder))
 
 
 def load_run(run: str | Path, output: str | Path = DEFAULT_OUTPUT) -> Run:

@@ -8,6 +8,7 @@ file or module given with `--plugin`. Listing reads docstrings as text; nothing 
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -137,6 +138,14 @@ reports = Registry("report", "cl_bench.reports", "cl_bench.report:Report")
 
 ALL = {registry.kind: registry for registry in (strategies, benchmarks, generators, evaluators)}
 
+
+def available(kind: str) -> dict[str, str]:
+    """Names with a line each: `kind` is "strategy", "benchmark", "generator" or "evaluator"."""
+    if kind not in ALL:
+        raise unknown("kind", kind, ALL)
+    return {name: ALL[kind].summary(name) for name in ALL[kind].names()}
+
+
 register_strategy = strategies.register
 register_benchmark = benchmarks.register
 register_generator = generators.register
@@ -153,7 +162,8 @@ def load_plugin(plugin: str) -> None:
             importlib.import_module(plugin)
             return
         path = Path(plugin).resolve()
-        name = f"cl_bench_plugin_{path.stem}"
+        # Two files may share a stem; one file given twice is imported once.
+        name = f"cl_bench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         if name in sys.modules:
             return
         spec = importlib.util.spec_from_file_location(name, path)

@@ -8,6 +8,7 @@ uninterrupted one computes. A finished task is never recomputed.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -216,7 +217,8 @@ class _Session:
                 m.on_task,
                 m.class_,
                 m.metric,
-                m.value,
+                # JSON has no NaN; a number that is none is undefined.
+                float(m.value) if m.value is not None and math.isfinite(m.value) else None,
                 m.n,
                 round(now - start, 4),
             )

@@ -89,3 +89,21 @@ def test_bad_plugin_is_one_line(tmp_path: Path, content: str | None, message: st
         path.write_text(content)
     with pytest.raises(UserError, match=message):
         load_plugin(str(path))
+
+
+def test_two_plugin_files_of_one_name_are_two(tmp_path: Path) -> None:
+    names = ("plug-one", "plug-two")
+    for name in names:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "same.py").write_text(
+            "from cl_bench import register_strategy\nfrom cl_bench.strategies.naive import Naive\n"
+            f"@register_strategy({name!r})\nclass Mine(Naive):\n    'Mine.'\n"
+        )
+        load_plugin(str(folder / "same.py"))
+        load_plugin(str(folder / "same.py"))
+    try:
+        assert set(names) <= set(strategies.names())
+    finally:
+        for name in names:
+            strategies._targets.pop(name)
