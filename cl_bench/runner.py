@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def _execute(resolved: Resolved, output: Path, progress: Progress) -> Run:
         reference = None
         if any("features" in judge.needs for judge in judges):
             reference = _reference(directory, stream, device, progress)
-        session = _Session(resolved, stream, strategy, judges, reference, directory, device, progress)
+        session = _Session(config, stream, strategy, judges, reference, directory, device, progress)
         if not done:
             history += session.judge(-1, [judge for judge in judges if judge.before_first], history)
         for task in stream.tasks[done:]:
@@ -124,22 +125,18 @@ def _execute(resolved: Resolved, output: Path, progress: Progress) -> Run:
         return Run(directory)
 
 
+@dataclass
 class _Session:
     """One process's work on one run."""
 
-    def __init__(
-        self,
-        resolved: Resolved,
-        stream: TaskStream,
-        strategy: Strategy,
-        judges: list[Evaluator],
-        reference: Reference | None,
-        directory: RunDirectory,
-        device: torch.device,
-        progress: Progress,
-    ) -> None:
-        self.config, self.stream, self.strategy, self.judges = resolved.config, stream, strategy, judges
-        self.reference, self.directory, self.device, self.progress = reference, directory, device, progress
+    config: Config
+    stream: TaskStream
+    strategy: Strategy
+    judges: list[Evaluator]
+    reference: Reference | None
+    directory: RunDirectory
+    device: torch.device
+    progress: Progress
 
     def learn_and_judge(self, index: int, history: list[Row]) -> list[Row]:
         """Task `index` from training to finished; its rows."""
@@ -177,7 +174,8 @@ class _Session:
             return []
         seed = self.config.seed
         with isolated(seed, "predict", after_task), sealed_tests():
-            samples = self._samples(after_task) if any("samples" in j.needs for j in judges) else None
+            wanted = after_task >= 0 and any("samples" in judge.needs for judge in judges)
+            samples = self._samples(after_task) if wanted else None
         tests = self.stream.test
         with isolated(seed, "predict", after_task), sealed_tests():
             logits = [self.strategy.predict(test.x) for test in tests]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,19 @@ from cl_bench.benchmark import ClassIncremental
 from cl_bench.benchmarks.digits import SplitDigits
 from cl_bench.finished_run import Run
 from cl_bench.progress import Progress
+from cl_bench.registry import ALL
 from cl_bench.runner import run
 from cl_bench.stream import TaskStream
+
+
+@pytest.fixture(autouse=True)
+def _registries_as_found() -> Iterator[None]:
+    """What a test registers is gone after it."""
+    found = {kind: dict(registry._targets) for kind, registry in ALL.items()}
+    yield
+    for kind, registry in ALL.items():
+        registry._targets = found[kind]
+
 
 # Enough to go through every path in a second or two; quality is not the question where it is used.
 FAST = {"generator": "gaussian", "limit": 20, "quiet": True, "classifier_steps": 60}

@@ -94,7 +94,10 @@ def test_divergence_names_task_step_and_checkpoint(fast_run, tmp_path: Path, mon
         fit(self, data)
 
     monkeypatch.setattr(Gaussian, "fit", diverge)
-    with pytest.raises(TrainingDiverged, match=r"task 3: .* nan at step 7; .*task_01.checkpoint.safetensors"):
+    with pytest.raises(
+        TrainingDiverged,
+        match=r"task 3, generator gaussian: the loss is nan at step 7; .*task_01.checkpoint.safetensors",
+    ):
         fast_run("bootstrap")
     run = load_runs(tmp_path / "runs")[0]
     assert run.status == "2 of 5 tasks"

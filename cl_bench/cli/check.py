@@ -40,13 +40,15 @@ class CheckVerb(Verb):
                 f"{arguments.name} is an evaluator; check takes a strategy, benchmark or generator"
             )
 
-        from cl_bench import check
+        from cl_bench.checks.benchmark import check_benchmark
+        from cl_bench.checks.generator import check_generator
+        from cl_bench.checks.strategy import check_strategy
         from cl_bench.config import Request
 
         looks = {
-            "strategy": check.check_strategy,
-            "benchmark": check.check_benchmark,
-            "generator": check.check_generator,
+            "strategy": check_strategy,
+            "benchmark": check_benchmark,
+            "generator": check_generator,
         }
         failed = 0
         for kind, name in found:

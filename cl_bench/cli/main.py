@@ -7,6 +7,7 @@ Exit codes: 0 done, 2 the user's mistake (one line on standard error), 3 a train
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -69,6 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader, `head` say, has gone; there is nobody left to tell.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        # A full or read-only disk is told in a line; anything else is a bug and keeps its traceback.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        return _fail(f"{error.strerror}: {error.filename or 'the output folder'}", UserError.exit_code)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -107,7 +113,7 @@ def _dispatch(arguments: list[str]) -> int:
     return int(verb.execute(parsed))
 
 
-def _fail(error: Exception, code: int) -> int:
+def _fail(error: object, code: int) -> int:
     text = " ".join(str(error).split())
     print(f"cl-bench: error: {text}", file=sys.stderr)
     return code

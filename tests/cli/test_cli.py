@@ -214,15 +214,10 @@ def test_plugin_file_runs_by_name(capsys, tmp_path: Path, monkeypatch) -> None:
     code = source.read_text().replace("class Reservoir(", decorated)
     Path("mine.py").write_text(code)
     arguments = ["--limit", "16", "--quiet", "--generator", "none", "-o", "strategy.steps=40"]
-    try:
-        assert main(["run", "--plugin", "mine.py", "--strategy", "from-file", *arguments]) == 0
-        assert main(["check", "from-file", "--plugin", "mine.py", "--generator", "none"]) == 0
-        assert main(["list", "strategies", "--plugin", "mine.py"]) == 0
-        assert "Replay a uniform sample" in capsys.readouterr().out
-    finally:
-        from cl_bench.registry import strategies
-
-        strategies._targets.pop("from-file", None)
+    assert main(["run", "--plugin", "mine.py", "--strategy", "from-file", *arguments]) == 0
+    assert main(["check", "from-file", "--plugin", "mine.py", "--generator", "none"]) == 0
+    assert main(["list", "strategies", "--plugin", "mine.py"]) == 0
+    assert "Replay a uniform sample" in capsys.readouterr().out
 
 
 def test_show_has_paper_options_and_help(capsys) -> None:

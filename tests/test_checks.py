@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from cl_bench.benchmarks.digits import SplitDigits
-from cl_bench.check import Finding, check_benchmark, check_generator, check_strategy
+from cl_bench.checks.benchmark import check_benchmark
+from cl_bench.checks.findings import Finding
+from cl_bench.checks.generator import check_generator
+from cl_bench.checks.strategy import check_strategy
 from cl_bench.config import Request
 from cl_bench.registry import benchmarks, generators, strategies
 from cl_bench.strategies.naive import Naive
@@ -105,7 +108,7 @@ _OWN = torch.Generator().manual_seed(0)
         (ForgetsState, "same state dict predicts otherwise"),
         (ChangesTask, "changed the task's own tensors"),
         (Unseeded, "not seeded"),
-        (Crashes, r"KeyError: 'gone' \(test_check.py"),
+        (Crashes, r"KeyError: 'gone' \(test_checks.py"),
     ],
 )
 def test_cheats_are_caught(cls: type, expected: str, monkeypatch) -> None:

@@ -1,0 +1,1 @@
+"""Validate a strategy, benchmark or generator by using it, one file each."""
