@@ -39,7 +39,7 @@ FIRST_TIME, SAMPLING_BATCH = 0.999, 4096  # at t = 1, α = 0 and guidance would 
 
 @dataclass(frozen=True)
 class MLPDiffusionOptions:
-    steps: Annotated[int, Gt(0)] = 1500
+    steps: Annotated[int, Gt(0)] = 600
     """training steps per task"""
     batch: Annotated[int, Gt(0)] = 128
     """samples per training step"""
