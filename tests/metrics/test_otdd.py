@@ -92,3 +92,15 @@ def test_leaves_the_environment_as_it_was(labelled: tuple[np.ndarray, np.ndarray
     before = dict(os.environ)
     otdd(x, y, x, y)
     assert dict(os.environ) == before
+
+
+def test_at_small_n_a_set_of_less_variance_is_closer_than_a_second_draw() -> None:
+    # Why a floor is a level to compare with and not a lower bound (docs/metrics.md).
+    rng = np.random.default_rng(0)
+    y = np.zeros(36)
+    second, narrow = [], []
+    for _ in range(20):
+        real, again = rng.normal(size=(2, 36, 20))
+        second.append(otdd(real, y, again, y).feature_part)
+        narrow.append(otdd(real, y, 0.8 * again, y).feature_part)
+    assert np.mean(narrow) < 0.95 * np.mean(second)
