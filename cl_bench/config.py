@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -107,7 +107,8 @@ class Resolved:
 
     def versions(self) -> dict[str, str]:
         """Everything besides the configuration that changes the numbers, by name."""
-        found = {"cl-bench": cl_bench.__version__} | {name: version(name) for name in _NUMERIC}
+        found = {"cl-bench": f"{cl_bench.__version__}+{_engine()}"}
+        found |= {name: version(name) for name in _NUMERIC}
         for cls in (self.strategy, self.benchmark, self.generator, *self.evaluators):
             if cls is not None:
                 found[f"{cls.__module__}:{cls.__qualname__}"] = f"{getattr(cls, 'version', 1)}+{_source(cls)}"
@@ -127,8 +128,10 @@ def resolve(request: Request) -> Resolved:
         registry.load_plugin(plugin)
     if request.limit is not None and request.limit < 4:
         raise UserError(f"--limit {request.limit} is too small; expected at least 4 samples per class")
-    if request.seed < 0 or (request.order_seed or 0) < 0:
-        raise UserError("seeds must be 0 or more")
+    if not all(0 <= seed < 2**63 for seed in (request.seed, request.order_seed or 0)):
+        raise UserError("seeds must be 0 or more, and below 2**63")
+    if request.evaluators is not None and not request.evaluators:
+        raise UserError("no evaluator named; name at least one, or leave the option out for all")
     strategy = registry.strategies.get(request.strategy)
     benchmark = registry.benchmarks.get(request.benchmark)
     generator_name = request.generator or benchmark.generator
@@ -186,10 +189,35 @@ def _device(name: str) -> str:
     return "cuda" if name == "auto" and available else "cpu" if name == "auto" else name
 
 
+def _engine() -> str:
+    """A hash of the engine's own files: a changed metric or classifier is another run, too."""
+    root = Path(cl_bench.__file__).parent
+    # Not what tells nothing about numbers, nor what is mapped into the package from other folders.
+    elsewhere = {root / name for name in ("cli", "strategies", "benchmarks", "reports")}
+    files = [path for path in root.rglob("*.py") if not elsewhere & set(path.parents)]
+    return _digest([path.read_bytes() for path in files])
+
+
 def _source(cls: type) -> str:
-    """A hash of the files that define `cls` and its bases, so that an edited strategy is another run."""
+    """A hash of what defines `cls` and its bases, so that an edited strategy is another run."""
     ours = [base for base in cls.__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names]
-    files = {inspect.getfile(base) for base in ours}
-    # Of contents, sorted: where a package is installed must not matter.
-    digests = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files)
+    return _digest({_definition(base) for base in ours})
+
+
+def _definition(cls: type) -> bytes:
+    """The file of `cls`; for one typed into a notebook its source; for one typed into Python its bytecode."""
+    try:
+        return Path(inspect.getfile(cls)).read_bytes()
+    except (OSError, TypeError):
+        pass
+    try:
+        return inspect.getsource(cls).encode()
+    except (OSError, TypeError):
+        code = [f.__code__ for _, f in sorted(vars(cls).items()) if inspect.isfunction(f)]
+        return b"".join(c.co_code + repr(c.co_names).encode() for c in code)
+
+
+def _digest(contents: Iterable[bytes]) -> str:
+    # Of contents, sorted: where something is installed must not matter.
+    digests = sorted(hashlib.sha256(content).hexdigest() for content in contents)
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:8]

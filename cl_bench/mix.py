@@ -17,7 +17,6 @@ from torch import Tensor
 
 from cl_bench.errors import UserError
 from cl_bench.samples import Samples, concat, labels_for
-from cl_bench.seeds import permutation
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,13 @@ class Mix:
         return self.lambda_ / total if total else 0.0
 
     def kept(self, task_train: Samples) -> Samples:
-        """The real samples of a finished task that later tasks may use again."""
+        """The real samples of a finished task that later tasks may use again, drawn at random (from torch's
+        global generator)."""
         index = []
         for c, n in task_train.counts().items():
             members = torch.nonzero(task_train.y == c).flatten()
             k = round(self.real * n) if self.exemplars is None else min(self.exemplars, n)
-            index.append(members[torch.from_numpy(permutation(n, 0, "kept", c)[:k])].sort().values)
+            index.append(members[torch.randperm(n)[:k]].sort().values)
         return task_train[torch.cat(index)] if index else task_train[:0]
 
     def replay_labels(self, real_counts: dict[int, int]) -> Tensor:

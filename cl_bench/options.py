@@ -76,7 +76,9 @@ def build(options: type, values: Mapping[str, Any], owner: str) -> Any:
 
     Raises UserError for an unknown key (with the nearest), a wrong type or a value out of bounds.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    finite = ConfigDict(allow_inf_nan=False)
 
     fields = {key_of(field.name): field.name for field in dataclasses.fields(options)}
     hints = get_type_hints(options, include_extras=True)
@@ -86,7 +88,7 @@ def build(options: type, values: Mapping[str, Any], owner: str) -> Any:
         if name is None:
             raise unknown_option(key, fields, owner)
         try:
-            given[name] = TypeAdapter(hints[name]).validate_python(parse(value))
+            given[name] = TypeAdapter(hints[name], config=finite).validate_python(parse(value))
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise UserError(

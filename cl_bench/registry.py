@@ -96,8 +96,12 @@ class Registry:
     def _load(self, name: str, target: str) -> Any:
         try:
             return _attribute(target)
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"{self.kind} {name!r}: {target} cannot be imported: {error}") from error
+        except UserError:
+            raise
+        except Exception as error:
+            # A stranger's module may fail in any way; whose it is matters more than our traceback.
+            problem = f"{type(error).__name__}: {error}"
+            raise UserError(f"{self.kind} {name!r}: {target} cannot be imported: {problem}") from error
 
     def summary(self, name: str) -> str:
         """First line of the docstring of `name`'s class, or of its module; read as text, not imported."""

@@ -70,17 +70,22 @@ class RunDirectory:
         return _read_json(self.task(index) / FINISHED)
 
     def rows(self) -> list[Row]:
-        """All rows on disk. A last line cut short by a kill is no row; damage elsewhere is an error."""
-        path = self.path / METRICS
-        if not path.exists():
-            return []
-        lines = path.read_text(encoding="utf-8").split("\n")
+        """All rows on disk. A last line cut short by a kill is no row; any other damage is a UserError."""
+        path, done = self.path / METRICS, self.finished_tasks()
+        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
         rows = []
         for number, line in enumerate(lines[:-1], start=1):
             try:
                 rows.append(Row.from_dict(json.loads(line)))
             except (ValueError, KeyError, TypeError):
                 raise UserError(f"{path} line {number} is damaged; move the run away and run again") from None
+        expected = self.finished(done - 1).get("rows") if done else 0
+        found = sum(row.after_task < done for row in rows)
+        if done and found != expected:
+            raise UserError(
+                f"{path} has {found} rows of finished tasks, expected {expected}; "
+                "move the run away and run again"
+            )
         return rows
 
     # Writing, for the process that holds the lock.
@@ -117,8 +122,9 @@ class RunDirectory:
             os.fsync(file.fileno())
 
     def finish(self, index: int, costs: dict[str, Any]) -> None:
-        """Declare task `index` complete."""
-        write_json(self.task(index) / FINISHED, costs)
+        """Declare task `index` complete; how many rows that makes is remembered, so that a loss is seen."""
+        rows = sum(row.after_task <= index for row in self.rows())
+        write_json(self.task(index) / FINISHED, costs | {"rows": rows})
 
 
 @contextmanager
@@ -157,10 +163,10 @@ def _remove_empty(folders: list[Path]) -> None:
 
 
 def find(root: Path) -> list[RunDirectory]:
-    """All runs below `root`, oldest path order. A folder that is itself a run counts."""
-    if (root / MANIFEST).is_file():
-        return [RunDirectory(root)]
-    return [RunDirectory(path.parent) for path in sorted(root.glob(f"*/*/*/{MANIFEST}"))]
+    """All runs below `root`, an output folder, one of its folders, or a run itself, by path."""
+    levels = ("", "*/", "*/*/", "*/*/*/")
+    found = {path.parent.resolve() for level in levels for path in root.glob(f"{level}{MANIFEST}")}
+    return [RunDirectory(path) for path in sorted(found)]
 
 
 def locate(name: str, root: Path) -> RunDirectory:
@@ -168,7 +174,7 @@ def locate(name: str, root: Path) -> RunDirectory:
     if Path(name).is_dir():
         if not (Path(name) / MANIFEST).is_file():
             raise UserError(f"{name} is not a run: it has no {MANIFEST}")
-        return RunDirectory(Path(name))
+        return RunDirectory(Path(name).resolve())
     matches = [run for run in find(root) if run.id.startswith(name)]
     if len(matches) == 1:
         return matches[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,22 +49,26 @@ def run(
     plugins: tuple[str, ...] = (),
     quiet: bool = False,
     progress: Progress | None = None,
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
+    **more_options: Any,
 ) -> Run:
     """Run `strategy` on `benchmark`, or go on with it, or load it when it is finished already.
 
     strategy, benchmark, generator: registered names or "module:Class"; generator "none" for none, None for
     the benchmark's own. seed: of everything but the class order, which has `order_seed` (None: the data
-    set's own order). limit: at most so many samples per class. evaluators: names, None for all. options:
-    of strategy, benchmark and generator by name (`lambda_=0.5`, or `**{"generator.steps": 100}`). quiet: say
-    nothing on the way; progress: say it there instead of on standard error.
+    set's own order). limit: at most so many samples per class. evaluators: names, None for all. quiet: say
+    nothing on the way; progress: say it there instead of on standard error. Options of strategy, benchmark
+    and generator go by name, as keywords (`lambda_=0.5`) or in `options` (`{"generator.steps": 100}`).
 
     Returns the finished run. Raises UserError for a mistake and TrainingDiverged for a loss gone bad.
     """
+    given = {**(options or {}), **more_options}
     request = Request(
-        strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, options
+        strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, given
     )
-    return _execute(resolve(request), Path(output), progress or Progress(quiet))
+    resolved = resolve(request)
+    path = Path(output) / _folder(benchmark) / _folder(strategy) / resolved.run_id()
+    return _execute(resolved, path, progress or Progress(quiet))
 
 
 def resume(
@@ -88,15 +92,14 @@ def resume(
             f"{directory.path} was begun by other code ({', '.join(changed) or 'its folder was renamed'}); "
             "start it again with `cl-bench run`"
         )
-    return _execute(resolved, directory.path.parents[2], progress or Progress(quiet))
+    return _execute(resolved, directory.path, progress or Progress(quiet))
 
 
-def _execute(resolved: Resolved, output: Path, progress: Progress) -> Run:
-    """Run what is resolved, below `output`; see `run`."""
+def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
+    """Run what is resolved in the folder `path`; see `run`."""
     config = resolved.config
     with progress.phase(f"loading benchmark {config.benchmark}"):
         stream = resolved.benchmark(resolved.benchmark_options).build(config.order_seed, config.limit)
-    path = output / _folder(config.benchmark) / _folder(config.strategy) / resolved.run_id()
     device = torch.device(config.device)
     with isolated(config.seed, "strategy"), sealed_tests():
         strategy = new_strategy(resolved, stream, device, progress)
@@ -139,18 +142,21 @@ class _Session:
     progress: Progress
 
     def learn_and_judge(self, index: int, history: list[Row]) -> list[Row]:
-        """Task `index` from training to finished; its rows."""
+        """Task `index` from training to finished; its rows. A loss gone bad leaves no trace of the task."""
         folder = self.directory.task(index)
         folder.mkdir()
-        start = time.perf_counter()
         try:
-            with isolated(self.config.seed, "observe", index), sealed_tests():
-                self.strategy.observe(self.stream.tasks[index])
+            return self._learn_and_judge(index, folder, history)
         except TrainingDiverged as error:
-            folder.rmdir()
+            self.directory.drop_unfinished()
             saved = self.directory.task(index - 1) / CHECKPOINT if index else "none yet"
             what = f"task {index + 1}, {error.what}"
             raise TrainingDiverged(what, error.step, error.loss, str(saved)) from None
+
+    def _learn_and_judge(self, index: int, folder: Path, history: list[Row]) -> list[Row]:
+        start = time.perf_counter()
+        with isolated(self.config.seed, "observe", index), sealed_tests():
+            self.strategy.observe(self.stream.tasks[index])
         trained = time.perf_counter()
         state.save(folder / CHECKPOINT, self.strategy.state_dict())
         replay = self.strategy.replay

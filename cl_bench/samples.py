@@ -58,9 +58,6 @@ class Samples:
         labels, counts = self.y.unique(return_counts=True)
         return dict(zip(labels.tolist(), counts.tolist(), strict=True))
 
-    def to(self, device: torch.device) -> Samples:
-        return Samples(self.x.to(device), self.y.to(device), self.depth.to(device))
-
     def state_dict(self) -> dict[str, Tensor]:
         return {"x": self.x, "y": self.y, "depth": self.depth}
 

@@ -33,6 +33,8 @@ def save(path: Path, state: Mapping[str, Tensor]) -> None:
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     temporary = path.with_name(path.name + ".part")
     save_file(tensors, temporary)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
     os.replace(temporary, path)
 
 

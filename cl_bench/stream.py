@@ -105,7 +105,8 @@ class TaskStream:
     """Tasks of one data set in a recorded order.
 
     spec: what strategies may know. tasks: one `Task` each. class_order: all classes in the order they
-    come. fingerprint: SHA-256 of the data. `test[i]` is task i's test set, sealed while strategies work.
+    come. train: the real training data of all tasks, valid included, in the data set's own order.
+    fingerprint: SHA-256 of the data. `test[i]` is task i's test set, sealed while strategies work.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class TaskStream:
     ) -> None:
         self.name, self.version, self.order_seed = name, version, order_seed
         self.class_order = tuple(class_order)
-        self.fingerprint = data.fingerprint()
+        self.fingerprint, self.train = data.fingerprint(), data.train
         self.spec = StreamSpec(data.modality, tuple(data.train.x.shape[1:]), data.class_names, len(sizes))
         edges = np.cumsum([0, *sizes])
         groups = [self.class_order[a:b] for a, b in itertools.pairwise(edges)]
@@ -153,7 +154,8 @@ def _task(index: int, classes: Sequence[int], train: Samples, valid_fraction: fl
     for c in sorted(classes):
         members = torch.nonzero(train.y == c).flatten()
         order = torch.from_numpy(permutation(len(members), 0, "valid", c))
-        cut = round(valid_fraction * len(members))
+        # At least one sample is left to train on, however few there are.
+        cut = min(round(valid_fraction * len(members)), len(members) - 1)
         held.append(members[order[:cut]])
         kept.append(members[order[cut:]].sort().values)
     return Task(index, tuple(classes), train[torch.cat(kept)], train[torch.cat(held)])

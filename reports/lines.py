@@ -234,7 +234,9 @@ def _version_notes(runs: list[Run]) -> list[str]:
         for name, version in run.manifest["versions"].items():
             found.setdefault(name, {}).setdefault(version, 0)
             found[name][version] += 1
-    return [
+    references = {str(run.manifest["reference"]["hash"]) for run in runs if run.manifest.get("reference")}
+    different = "Distances were taken in different reference classifiers; they do not compare."
+    return [different] * (len(references) > 1) + [
         f"Different versions of {name}: "
         + ", ".join(
             f"{version} ({count} {'run' if count == 1 else 'runs'})" for version, count in counts.items()

@@ -10,10 +10,11 @@ Deviation: the floor of λ n is taken class by class.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Interval, Lt
+from annotated_types import Ge, Interval
 
 from cl_bench import register_strategy
 from cl_bench.mix import Mix, lambda_of
@@ -22,18 +23,28 @@ from cl_bench.strategies.mix_strategy import MixStrategy, TrainingOptions
 
 @dataclass(frozen=True)
 class MixedOptions(TrainingOptions):
-    lambda_: Annotated[float, Ge(0)] = 0.5
-    """synthetic samples per real sample of an old class (Bertrand et al.'s λ)"""
+    lambda_: Annotated[float, Ge(0)] | None = None
+    """synthetic samples per real sample of an old class (Bertrand et al.'s λ); none for 0.5, or for what
+    synthetic_fraction says"""
     real: Annotated[float, Interval(ge=0, le=1)] = 1.0
     """share of an old class's real samples that is kept"""
-    synthetic_fraction: Annotated[float, Ge(0), Lt(1)] | None = None
-    """instead of lambda: share of synthetic samples in an old class's training set"""
+    synthetic_fraction: Annotated[float, Interval(ge=0, le=1)] | None = None
+    """instead of lambda: share of synthetic samples in an old class's training set, λ/(real + λ)"""
 
     def __post_init__(self) -> None:
-        if self.synthetic_fraction is not None and self.lambda_ != MixedOptions.lambda_:
-            raise ValueError("give lambda or synthetic_fraction, not both")
-        if self.synthetic_fraction and not self.real:
+        """Fill in whichever of lambda and synthetic_fraction is missing: both are shown and recorded."""
+        share, lam = self.synthetic_fraction, self.lambda_
+        if share and lam is None and not self.real:
             raise ValueError("synthetic_fraction needs real data beside it; give real above 0")
+        if lam is None:
+            lam = 0.5 if share is None else lambda_of(share, self.real)
+        implied = Mix(self.real, lam).synthetic_fraction
+        if share is not None and not math.isclose(share, implied, abs_tol=1e-9):
+            raise ValueError(
+                f"lambda={lam:g} is a synthetic_fraction of {implied:g}, not {share:g}; give one"
+            )
+        object.__setattr__(self, "lambda_", lam)
+        object.__setattr__(self, "synthetic_fraction", implied)
 
 
 @register_strategy("mixed")
@@ -44,7 +55,4 @@ class Mixed(MixStrategy):
     Options = MixedOptions
 
     def mix(self) -> Mix:
-        options = self.options
-        if options.synthetic_fraction is None:
-            return Mix(real=options.real, lambda_=options.lambda_)
-        return Mix(real=options.real, lambda_=lambda_of(options.synthetic_fraction, options.real))
+        return Mix(real=self.options.real, lambda_=self.options.lambda_)

@@ -15,6 +15,7 @@ from cl_bench.checks.generator import check_generator
 from cl_bench.checks.strategy import check_strategy
 from cl_bench.config import Request
 from cl_bench.registry import benchmarks, generators, strategies
+from cl_bench.strategies.bootstrap import Bootstrap
 from cl_bench.strategies.naive import Naive
 
 QUICK = {"classifier_steps": 20}
@@ -74,6 +75,16 @@ class ForgetsState(Naive):
         super().load_state_dict(super().state_dict() | state)
 
 
+class ForgetsGenerator(Bootstrap):
+    """Leaves the weights that its generator trains on out of the checkpoint."""
+
+    def state_dict(self):
+        return {k: v for k, v in super().state_dict().items() if not k.startswith("generator.net")}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(super().state_dict() | state)
+
+
 class ChangesTask(Naive):
     """Writes into the stream's data."""
 
@@ -106,6 +117,7 @@ _OWN = torch.Generator().manual_seed(0)
         (WantsTaskId, "no task id at test time"),
         (UsesBatch, "must not use the batch"),
         (ForgetsState, "same state dict predicts otherwise"),
+        (ForgetsGenerator, "samples after task 2 differ"),
         (ChangesTask, "changed the task's own tensors"),
         (Unseeded, "not seeded"),
         (Crashes, r"KeyError: 'gone' \(test_checks.py"),

@@ -81,3 +81,27 @@ def test_configuration_survives_json() -> None:
     again = Config.from_dict(json.loads(json.dumps(config.as_dict())))
     assert again == config
     assert resolve(again.request()).config == config
+
+
+def test_a_changed_engine_is_another_run(monkeypatch) -> None:
+    before = run_id(strategy="mixed")
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: read(p) + b"#" * (p.name == "gaussian.py"))
+    assert run_id(strategy="mixed") != before
+
+
+def test_a_strategy_typed_into_python_has_an_identity() -> None:
+    code = (
+        "import cl_bench\nfrom cl_bench.strategies.naive import Naive\n"
+        "from cl_bench.config import Request, resolve\n"
+        "class Mine(Naive):\n    'Mine.'\n"
+        "    def predict(self, x):\n        return super().predict(x) * {factor}\n"
+        "cl_bench.register_strategy('mine', Mine)\nprint(resolve(Request('mine')).run_id())"
+    )
+    ids = []
+    for body in ("2", "2", "x.mean()"):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(factor=body)], capture_output=True, text=True, check=True
+        )
+        ids.append(done.stdout)
+    assert ids[0] == ids[1] != ids[2]

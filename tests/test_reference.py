@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from cl_bench.benchmark import ClassIncremental
+from cl_bench.benchmarks.digits import SplitDigits
 from cl_bench.metrics.gaussian import frechet_distance
 from cl_bench.progress import Progress
 from cl_bench.reference import Reference
@@ -58,3 +60,10 @@ def test_the_same_whatever_the_global_state(digits: TaskStream, reference: Refer
     copy = Reference(digits, torch.device("cpu"))
     copy.load_state_dict(reference.state_dict())
     assert copy.hash() == reference.hash()
+
+
+def test_the_same_whatever_class_order_and_split(reference: Reference) -> None:
+    other = SplitDigits(ClassIncremental(tasks=[4, 6], valid_fraction=0.3)).build(order_seed=5)
+    again = Reference(other, torch.device("cpu"))
+    again.fit(Progress(quiet=True))
+    assert again.hash() == reference.hash()

@@ -168,3 +168,44 @@ def test_manifest_says_everything_needed_to_repeat(fast_run) -> None:
     assert manifest["versions"]["torch"] == torch.__version__.partition("+")[0]
     assert set(run.rows.metric) <= set(manifest["metrics"])
     assert (run.rows.n > 0).all()
+
+
+def test_lost_rows_are_noticed(fast_run) -> None:
+    run = fast_run("naive")
+    metrics = run.path / METRICS
+    text = metrics.read_text()
+    for damaged in ("", "".join(text.splitlines(keepends=True)[:-1]), text[:-5]):
+        metrics.write_text(damaged)
+        with pytest.raises(UserError, match=r"rows of finished tasks, expected"):
+            fast_run("naive")
+    metrics.unlink()
+    with pytest.raises(UserError, match=r"has 0 rows of finished tasks"):
+        _ = load_run(run.path).rows
+
+
+def test_resume_from_inside_and_after_a_move(fast_run, tmp_path: Path, monkeypatch) -> None:
+    run = fast_run("naive")
+    expected = values(run)
+    (run.path / "task_04" / "finished.json").unlink()
+    monkeypatch.chdir(run.path)
+    assert values(runner.resume(".", quiet=True)) == expected
+    (run.path / "task_03" / "finished.json").unlink()
+    moved = tmp_path / "archive" / run.id
+    moved.parent.mkdir()
+    run.path.rename(moved)
+    monkeypatch.chdir(moved.parent)
+    resumed = runner.resume(run.id, quiet=True)
+    assert resumed.path == moved
+    assert values(resumed) == expected
+    assert not run.path.exists()
+
+
+def test_exemplars_are_drawn_by_the_runs_seed(fast_run) -> None:
+    from cl_bench import state
+
+    kept = []
+    for seed in (0, 1):
+        run = fast_run("experience-replay", seed=seed, per_class=5)
+        kept.append(state.load(run.path / "task_04" / "checkpoint.safetensors")["kept.x"])
+    assert kept[0].shape == kept[1].shape
+    assert not torch.equal(kept[0], kept[1])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cl_bench.benchmark import Benchmark
 from cl_bench.checks.findings import PER_CLASS, Finding, Problem, card, digest, findings, require
 from cl_bench.config import Request, resolve
 from cl_bench.errors import UserError
@@ -19,36 +20,42 @@ from cl_bench.stream import TaskStream, sealed_tests
 def check_benchmark(request: Request) -> Iterator[Finding]:
     """Findings about `request.benchmark`, built in full and small."""
     resolved = resolve(dataclasses.replace(request, strategy="naive", limit=None))
-    benchmark = resolved.benchmark(resolved.benchmark_options)
-    global_state = _global_state()
-    stream: TaskStream = benchmark.build(request.order_seed)
+    trial = _BenchmarkTrial(resolved.benchmark(resolved.benchmark_options), request.order_seed)
     yield from findings(
         ("card: docstring, source, options with help", lambda: card(resolved.benchmark)),
+        ("builds, and leaves torch's, numpy's and random's global state alone", trial.builds),
+        ("every class once, in the recorded order", lambda: _classes(trial.stream)),
+        ("data: type, range and labels fit the modality", lambda: _data(trial.stream)),
+        ("valid is cut from train, and smaller", lambda: _parts(trial.stream)),
+        ("the same seed gives the same stream", lambda: _same(trial.stream, trial.build())),
         (
-            "building leaves torch's, numpy's and random's global state alone",
-            lambda: _same_state(global_state),
+            "another order seed, another order, the same data",
+            lambda: _reordered(trial.stream, trial.benchmark),
         ),
-        ("every class once, in the recorded order", lambda: _classes(stream)),
-        ("data: type, range and labels fit the modality", lambda: _data(stream)),
-        ("valid is cut from train, test stands apart", lambda: _parts(stream)),
-        ("the same seed gives the same stream", lambda: _same(stream, benchmark.build(request.order_seed))),
-        ("another order seed, another order, the same data", lambda: _reordered(stream, benchmark)),
-        ("test sets are sealed while a strategy works", lambda: _sealed(stream)),
-        (
-            "Avalanche's view has the same tasks",
-            lambda: _avalanche(benchmark.build(request.order_seed, PER_CLASS)),
-        ),
+        ("test sets are sealed while a strategy works", lambda: _sealed(trial.stream)),
+        ("Avalanche's view has the same tasks", lambda: _avalanche(trial.build(PER_CLASS))),
     )
+
+
+class _BenchmarkTrial:
+    """One benchmark and the stream it builds."""
+
+    def __init__(self, benchmark: Benchmark, order_seed: int | None) -> None:
+        self.benchmark, self.order_seed = benchmark, order_seed
+        self.stream: TaskStream
+
+    def build(self, limit: int | None = None) -> TaskStream:
+        return self.benchmark.build(self.order_seed, limit)
+
+    def builds(self) -> None:
+        before = _global_state()
+        self.stream = self.build()
+        for name, old, new in zip(("torch", "numpy", "random"), before, _global_state(), strict=True):
+            require(old == new, f"building the stream changed {name}'s global random state")
 
 
 def _global_state() -> tuple[bytes, bytes, Any]:
     return torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes(), random.getstate()  # type: ignore[index]
-
-
-def _same_state(before: tuple[bytes, bytes, Any]) -> None:
-    names = ("torch", "numpy", "random")
-    for name, old, new in zip(names, before, _global_state(), strict=True):
-        require(old == new, f"building the stream changed {name}'s global random state")
 
 
 def _classes(stream: TaskStream) -> None:

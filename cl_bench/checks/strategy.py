@@ -143,3 +143,7 @@ class _StrategyTrial:
         self._observe(self.strategy, 1)
         same = torch.equal(self._predict(copy, self.x), self._predict(self.strategy, self.x))
         require(same, "resumed after task 1 it learns task 2 otherwise than without a stop")
+        if self.strategy.generative:
+            labels = torch.tensor(self.stream.seen(1)).repeat(3)
+            same = torch.equal(self._sample(copy, labels), self._sample(self.strategy, labels))
+            require(same, "resumed after task 1 its samples after task 2 differ from those without a stop")

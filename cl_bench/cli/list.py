@@ -44,6 +44,7 @@ class ListVerb(Verb):
 
 def _list_runs(output: Path) -> int:
     """A line per run below `output`, from its manifest; damaged ones are named, not hidden."""
+    from cl_bench.finished_run import Run
     from cl_bench.run_directory import find
 
     runs = find(output)
@@ -51,16 +52,14 @@ def _list_runs(output: Path) -> int:
         raise UserError(f"no runs below {output}; make one with `cl-bench run`")
     for directory in runs:
         try:
-            manifest = directory.manifest()
-            config, total = manifest["config"], len(manifest["tasks"])
-            done = directory.finished_tasks()
-            status = "finished" if done == total else f"{done}/{total} tasks"
+            run = Run(directory)
+            config, created = run.manifest["config"], run.manifest["created"]
             options = {key: value for key, value in config["strategy_options"].items() if value is not None}
             text = " ".join(f"{key}={json.dumps(value)}" for key, value in options.items())
             print(
-                f"{directory.id}  {status:<10}  {config['strategy']:<18} {config['benchmark']:<14} "
-                f"seed {config['seed']}  {manifest['created']}  {text}"
+                f"{directory.id}  {run.status:<12}  {config['strategy']:<18} {config['benchmark']:<14} "
+                f"seed {config['seed']}  {created}  {text}"
             )
         except (UserError, KeyError, TypeError) as error:
-            print(f"{directory.id}  damaged     {error}")
+            print(f"{directory.id}  damaged       {error}")
     return 0

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cl_bench.cli.verb import Verb, add_output
 from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from cl_bench.finished_run import Run
 
 
 class ReportVerb(Verb):
@@ -25,7 +30,7 @@ class ReportVerb(Verb):
         parser.add_argument("--plain", action="store_true", help="plain text tables")
 
     def execute(self, arguments: argparse.Namespace) -> int:
-        from cl_bench.finished_run import Run, load_runs
+        from cl_bench.finished_run import Run
         from cl_bench.registry import reports
         from cl_bench.run_directory import MANIFEST, locate
 
@@ -34,9 +39,9 @@ class ReportVerb(Verb):
         for name in arguments.runs:
             folder = Path(name)
             is_folder_of_runs = folder.is_dir() and not (folder / MANIFEST).exists()
-            runs += load_runs(folder) if is_folder_of_runs else [Run(locate(name, output))]
+            runs += _all_below(folder) if is_folder_of_runs else [Run(locate(name, output))]
         if not arguments.runs:
-            runs = load_runs(output)
+            runs = _all_below(output)
         runs = list({run.path.resolve(): run for run in runs}.values())
         report = reports.get("default")()
         default = runs[0].directory.report if len(runs) == 1 else runs[0].path.parents[2] / "report"
@@ -48,3 +53,21 @@ class ReportVerb(Verb):
         report.show(runs, plain=arguments.plain)
         print(f"\npage    {next(path for path in written if path.suffix == '.html')}")
         return 0
+
+
+def _all_below(folder: Path) -> list[Run]:
+    """The runs below `folder`; damaged ones are named and left out. Raises UserError when none is left."""
+    from cl_bench.finished_run import Run
+    from cl_bench.run_directory import find
+
+    runs = []
+    for directory in find(folder):
+        try:
+            run = Run(directory)
+            _ = run.rows
+            runs.append(run)
+        except UserError as error:
+            print(f"cl-bench: left out: {error}", file=sys.stderr)
+    if not runs:
+        raise UserError(f"no runs below {folder}; make one with `cl-bench run`")
+    return runs

@@ -83,18 +83,18 @@ class RunVerb(Verb):
 
         progress = Progress(arguments.quiet)
         asked = merge(arguments)
-        options, output = asked.pop("options"), asked.pop("output")
+        output = asked.pop("output")
         with progress.loading("torch"):
             from cl_bench.config import Request, resolve
             from cl_bench.runner import run
         if arguments.dry_run:
             import yaml
 
-            resolved = resolve(Request(**asked, options=options))
+            resolved = resolve(Request(**asked))
             content = resolved.config.as_dict() | {"run_id": resolved.run_id()}
             print(yaml.safe_dump(content, sort_keys=False), end="")
             return 0
-        show_and_write(run(**asked, output=output, progress=progress, **options), progress)
+        show_and_write(run(**asked, output=output, progress=progress), progress)
         return 0
 
 
@@ -105,11 +105,20 @@ def merge(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.evaluators is not None:
         typed["evaluators"] = [name.strip() for name in arguments.evaluators.split(",") if name.strip()]
     values |= {key: value for key, value in typed.items() if value is not None}
-    values["options"] = dict(values.get("options") or {}) | dict(map(assignment, arguments.option))
+    typed_options = dict(map(assignment, arguments.option))
+    from_file = values.get("options") or {}
+    kept = {key: v for key, v in from_file.items() if not any(_same_option(key, k) for k in typed_options)}
+    values["options"] = kept | typed_options
     values["plugins"] = tuple(values.get("plugins") or ()) + tuple(arguments.plugin)
     if values.get("evaluators") is not None:
         values["evaluators"] = tuple(values["evaluators"])
     return {"output": DEFAULT_OUTPUT} | values
+
+
+def _same_option(a: str, b: str) -> bool:
+    """Whether two spellings, `lambda` and `strategy.lambda_` say, may mean the same option."""
+    (kind_a, _, key_a), (kind_b, _, key_b) = a.rpartition("."), b.rpartition(".")
+    return key_a.rstrip("_") == key_b.rstrip("_") and (not kind_a or not kind_b or kind_a == kind_b)
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -136,6 +145,8 @@ def _read(path: str) -> dict[str, Any]:
         wrong = not isinstance(value, expected[key]) or isinstance(value, bool)
         if value is not None and wrong:
             raise UserError(f"--config {path}: {key} must be {expected[key][0].__name__}, got {value!r}")
+        if isinstance(value, list | dict) and not all(isinstance(item, str) for item in value):
+            raise UserError(f"--config {path}: {key} must hold names, got {value!r}")
     return {key: value for key, value in values.items() if value is not None}
 
 

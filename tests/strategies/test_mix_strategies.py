@@ -77,7 +77,7 @@ def test_replay_without_generator_is_refused(digits: TaskStream, name: str) -> N
 
 def test_mixed_takes_lambda_or_share_not_both() -> None:
     options = strategies.get("mixed").Options
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(ValueError, match=r"is a synthetic_fraction of 0.166667, not 0.5; give one"):
         options(lambda_=0.2, synthetic_fraction=0.5)
     with pytest.raises(ValueError, match="needs real data"):
         options(real=0.0, synthetic_fraction=0.5)
