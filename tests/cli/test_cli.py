@@ -225,5 +225,6 @@ def test_show_has_paper_options_and_help(capsys) -> None:
     assert main(["show", "mixed"]) == 0
     text = capsys.readouterr().out
     assert "arXiv 2310.00429" in text
-    assert "lambda=0.5" in text
+    assert "classifier_steps=400" in text
+    assert "lambda=none" in text
     assert "synthetic samples per real sample" in text

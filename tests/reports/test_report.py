@@ -266,8 +266,11 @@ def test_rich_tables_show_every_number(make_run: Make, capsys: pytest.CaptureFix
 
 def test_a_very_long_table_is_left_to_the_files(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(class_names=tuple(map(str, range(50))))
+    costs = run.directory.finished(2)
+    (run.directory.task(2) / "finished.json").unlink()
     for c in range(50):
         run.directory.append(Row(run.id, "toy", "mixed", 0, 2, 0, c, "otdd:classifier", 0.625, 9, 0.0))
+    run.directory.finish(2, costs)
     StandardReport().show([run], plain=True)
     out = capsys.readouterr().out
     assert "OTDD by class, after task 3: 50 rows, left out here" in out
@@ -291,7 +294,7 @@ def test_the_command_makes_the_same_configuration(make_run: Make, capsys: pytest
             "classifier_steps": 9,
             "lambda": 0.25,
             "real": 1.0,
-            "synthetic_fraction": None,
+            "synthetic_fraction": 0.2,
         },
         "benchmark_options": {"tasks": [4, 3, 3], "remainder": "error", "valid_fraction": 0.2},
         "generator_options": {
