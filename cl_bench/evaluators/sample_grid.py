@@ -51,7 +51,7 @@ def draw(evidence: Evidence, real: Samples, replay: Samples) -> None:
     axes[1].yaxis.tick_right()
     axes[1].set_ylabel("generation depth", fontsize=8)
     axes[1].yaxis.set_label_position("right")
-    figure.savefig(evidence.folder / "samples.png")
+    figure.savefig(evidence.folder / "samples.png", bbox_inches="tight", pad_inches=0.05)
 
 
 def _tiles(part: Samples, classes: tuple[int, ...]) -> Tensor:
