@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from cl_bench.cli.verb import Verb, add_output, add_plugin
 from cl_bench.defaults import DEFAULT_OUTPUT
@@ -47,19 +48,33 @@ def _list_runs(output: Path) -> int:
     from cl_bench.finished_run import Run
     from cl_bench.run_directory import find
 
-    runs = find(output)
-    if not runs:
+    directories = find(output)
+    if not directories:
         raise UserError(f"no runs below {output}; make one with `cl-bench run`")
-    for directory in runs:
+    runs, damaged = [], []
+    for directory in directories:
         try:
             run = Run(directory)
-            config, created = run.manifest["config"], run.manifest["created"]
-            options = {key: value for key, value in config["strategy_options"].items() if value is not None}
-            text = " ".join(f"{key}={json.dumps(value)}" for key, value in options.items())
-            print(
-                f"{directory.id}  {run.status:<12}  {config['strategy']:<18} {config['benchmark']:<14} "
-                f"seed {config['seed']}  {created}  {text}"
-            )
-        except (UserError, KeyError, TypeError) as error:
-            print(f"{directory.id}  damaged       {error}")
+            runs.append((run, _flat(run.manifest["config"])))
+        except (UserError, KeyError, TypeError, AttributeError) as error:
+            damaged.append(f"{directory.id}  damaged       {error}")
+    # Only what tells the runs from each other; the rest is in each manifest.
+    every = {key for _, config in runs for key in config}
+    telling = sorted(key for key in every if len({config.get(key) for _, config in runs}) > 1)
+    for run, config in runs:
+        text = " ".join(f"{key}={config[key]}" for key in telling if key in config)
+        print(
+            f"{run.id}  {run.status:<12}  {run.strategy:<18} {run.benchmark:<14} seed {run.seed}  "
+            f"{run.manifest.get('created', '')}  {text}"
+        )
+    print("\n".join(damaged), end="\n" if damaged else "")
     return 0
+
+
+def _flat(config: dict[str, Any]) -> dict[str, str]:
+    """A configuration as text by option key, without what every line shows anyway."""
+    flat = {key: value for key, value in config.items() if not isinstance(value, dict)}
+    for kind in ("strategy", "benchmark", "generator"):
+        flat |= {f"{kind}.{key}": value for key, value in config[f"{kind}_options"].items()}
+    shown = {"strategy", "benchmark", "seed", "evaluators", "plugins"}
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in flat.items() if key not in shown}

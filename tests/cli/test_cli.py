@@ -170,6 +170,22 @@ def test_run_list_report_resume(capsys, tmp_path: Path, monkeypatch) -> None:
     assert values((folder / "metrics.jsonl").read_text()) == values(rows)
 
 
+def test_list_runs_shows_what_tells_them_apart_and_names_damage(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for tasks in ("2", "[6,4]"):
+        assert main(["run", "--strategy", "naive", *QUICK, "-o", f"tasks={tasks}"]) == 0
+    assert main(["list", "runs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line.split("  ")[-1] for line in lines) == ["benchmark.tasks=2", "benchmark.tasks=[6, 4]"]
+    run_id = lines[0].split()[0]
+    (tmp_path / "runs" / "splitdigits" / "naive" / run_id / "manifest.json").write_text("{")
+    assert main(["list", "runs"]) == 0
+    assert f"{run_id}  damaged" in capsys.readouterr().out
+    assert main(["report"]) == 0
+    assert "left out" in capsys.readouterr().err
+    assert "manifest.json is damaged" in refused(capsys, ["report", run_id])
+
+
 def test_divergence_is_exit_code_3(capsys, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = [
