@@ -2,7 +2,7 @@
 
 A. Carta et al., "Avalanche: A PyTorch Library for Deep Continual Learning", JMLR 2023; version 0.6. Built
 with `benchmark_from_datasets` and `with_classes_timeline`, which take our class order and split as they
-are and do not touch the global random generators. The import takes 20 to 30 seconds.
+are and do not touch the global random generators. The import takes 8 seconds and more.
 """
 
 from __future__ import annotations

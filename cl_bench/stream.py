@@ -2,7 +2,7 @@
 
 A stream is built from one data set by our own class order and split. Avalanche's constructors are not
 used for that: they reseed the global generator, one of them drops remainder classes silently, and
-importing them takes longer than the default run. `TaskStream.avalanche()` gives the same tasks as a
+importing them costs every start many seconds. `TaskStream.avalanche()` gives the same tasks as a
 genuine Avalanche benchmark (see `avalanche_benchmark.py`, the one module that imports it).
 """
 
