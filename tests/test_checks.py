@@ -117,7 +117,7 @@ _OWN = torch.Generator().manual_seed(0)
         (WantsTaskId, "no task id at test time"),
         (UsesBatch, "must not use the batch"),
         (ForgetsState, "same state dict predicts otherwise"),
-        (ForgetsGenerator, "samples after task 2 differ"),
+        (ForgetsGenerator, "resumed after task 1 it samples otherwise"),
         (ChangesTask, "changed the task's own tensors"),
         (Unseeded, "not seeded"),
         (Crashes, r"KeyError: 'gone' \(test_checks.py"),

@@ -119,15 +119,9 @@ class _StrategyTrial:
 
     def restores(self) -> None:
         self.checkpoint = through_disk(self.strategy.state_dict())
-        copy = self._copy()
-        same = torch.equal(self._predict(copy, self.x), self._predict(self.strategy, self.x))
-        require(same, "a copy with the same state dict predicts otherwise; something is missing from it")
-        if self.strategy.generative:
-            labels = torch.tensor(self.stream.seen(0)).repeat(3)
-            same = torch.equal(self._sample(copy, labels), self._sample(self.strategy, labels))
-            require(same, "a copy with the same state dict samples otherwise; something is missing from it")
-            same = all(copy.depth(c) == self.strategy.depth(c) for c in self.stream.seen(0))
-            require(same, "a copy with the same state dict gives other depths; they belong in it")
+        self._same(
+            self._copy(), 0, "a copy with the same state dict {} otherwise; something is missing from it"
+        )
 
     def _copy(self) -> Any:
         copy = self._new()
@@ -141,9 +135,17 @@ class _StrategyTrial:
         copy = self._copy()
         self._observe(copy, 1)
         self._observe(self.strategy, 1)
+        self._same(copy, 1, "resumed after task 1 it {} otherwise after task 2 than without a stop")
+
+    def _same(self, copy: Any, after_task: int, problem: str) -> None:
+        """Predictions, samples and depths of `copy` are those of the strategy itself."""
         same = torch.equal(self._predict(copy, self.x), self._predict(self.strategy, self.x))
-        require(same, "resumed after task 1 it learns task 2 otherwise than without a stop")
+        require(same, problem.format("predicts"))
         if self.strategy.generative:
-            labels = torch.tensor(self.stream.seen(1)).repeat(3)
+            seen = self.stream.seen(after_task)
+            labels = torch.tensor(seen).repeat(3)
             same = torch.equal(self._sample(copy, labels), self._sample(self.strategy, labels))
-            require(same, "resumed after task 1 its samples after task 2 differ from those without a stop")
+            require(same, problem.format("samples"))
+            require(
+                all(copy.depth(c) == self.strategy.depth(c) for c in seen), problem.format("counts depth")
+            )
