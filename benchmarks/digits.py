@@ -1,4 +1,4 @@
-"""Split digits: scikit-learn's copy of the UCI optical-recognition digits.
+"""Digits: scikit-learn's copy of the UCI optical-recognition digits.
 
 Data: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998; 1,797 real
 handwritten digits of 8×8 pixels and 17 grey levels, shipped inside scikit-learn (CC BY 4.0).
@@ -10,17 +10,16 @@ from __future__ import annotations
 import torch
 
 from cl_bench import register_benchmark
-from cl_bench.benchmark import Benchmark
+from cl_bench.benchmark import Benchmark, StationaryBenchmark
 from cl_bench.samples import Samples
-from cl_bench.seeds import permutation
-from cl_bench.stream import RealData
+from cl_bench.stream import RealData, held_out
 
 
-@register_benchmark("splitdigits")
-class SplitDigits(Benchmark):
-    """1,797 real handwritten digits (8×8, scikit-learn), 5 tasks × 2 classes."""
+class Digits(Benchmark):
+    """The data of both benchmarks below."""
 
     source = "scikit-learn load_digits: UCI Optical Recognition of Handwritten Digits, CC BY 4.0"
+    transforms = "17 grey levels scaled to 0…255"
     generator = "mlp-diffusion"
 
     def load(self) -> RealData:
@@ -30,10 +29,15 @@ class SplitDigits(Benchmark):
         # 17 grey levels to 8 bits: rounding keeps all 17 apart, so nothing is lost.
         x = torch.from_numpy(bunch.images * (255 / 16)).round().to(torch.uint8).unsqueeze(1)
         y = torch.from_numpy(bunch.target).long()
-        test = torch.zeros(len(y), dtype=torch.bool)
-        for c in range(10):
-            members = torch.nonzero(y == c).flatten()
-            order = torch.from_numpy(permutation(len(members), 0, "splitdigits test", c))
-            test[members[order[: round(0.2 * len(members))]]] = True
         names = tuple(str(c) for c in range(10))
-        return RealData("image", names, Samples.real(x[~test], y[~test]), Samples.real(x[test], y[test]))
+        return RealData("image", names, *held_out(Samples.real(x, y), 0.2, "splitdigits test"))
+
+
+@register_benchmark("splitdigits")
+class SplitDigits(Digits):
+    """1,797 real handwritten digits (8×8, scikit-learn), 5 tasks × 2 classes."""
+
+
+@register_benchmark("digits")
+class StationaryDigits(StationaryBenchmark, Digits):
+    """1,797 real handwritten digits (8×8, scikit-learn) as a self-consuming loop."""

@@ -51,6 +51,6 @@ def avalanche_benchmark(stream: TaskStream) -> Any:
     benchmark = benchmark_from_datasets(
         train=experiences([task.train for task in stream.tasks]),
         valid=experiences([task.valid for task in stream.tasks]),
-        test=experiences(list(stream.test)),
+        test=experiences([stream.test[stream.group_of(task.index)] for task in stream.tasks]),
     )
     return with_classes_timeline(benchmark)

@@ -15,8 +15,10 @@ from typing import Any
 import cl_bench
 from cl_bench import options as opts
 from cl_bench import registry
+from cl_bench.data_root import data_root
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_STRATEGY
 from cl_bench.errors import UserError, unknown
+from cl_bench.parametrised import Parametrised
 
 NO_GENERATOR = "none"
 
@@ -37,6 +39,7 @@ class Request:
     limit: int | None = None
     evaluators: tuple[str, ...] | None = None
     plugins: tuple[str, ...] = ()
+    data_root: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -53,6 +56,7 @@ class Config:
     limit: int | None
     evaluators: tuple[str, ...]
     plugins: tuple[str, ...]
+    data_root: str
     strategy_options: dict[str, Any]
     benchmark_options: dict[str, Any]
     generator_options: dict[str, Any]
@@ -77,6 +81,7 @@ class Config:
             self.limit,
             self.evaluators,
             self.plugins,
+            self.data_root,
             flat,
         )
 
@@ -105,6 +110,10 @@ class Resolved:
     benchmark_options: Any
     generator_options: Any
 
+    def new_benchmark(self) -> Any:
+        """The benchmark with its options and where to look for its data."""
+        return self.benchmark(self.benchmark_options, Path(self.config.data_root))
+
     def versions(self) -> dict[str, str]:
         """Everything besides the configuration that changes the numbers, by name."""
         found = {"cl-bench": f"{cl_bench.__version__}+{_engine()}"}
@@ -116,8 +125,9 @@ class Resolved:
 
     def run_id(self) -> str:
         """12 hex digits of the SHA-256 over configuration and versions."""
-        # Where a plug-in lies does not matter; what its classes are is in the versions.
-        chosen = {key: value for key, value in self.config.as_dict().items() if key != "plugins"}
+        # Where files lie does not matter: a plug-in's classes are in the versions, data have a fingerprint.
+        places = ("plugins", "data_root")
+        chosen = {key: value for key, value in self.config.as_dict().items() if key not in places}
         identity = json.dumps([chosen, self.versions()], sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
@@ -144,7 +154,10 @@ def resolve(request: Request) -> Resolved:
     evaluator_names = tuple(sorted(set(request.evaluators or registry.evaluators.names())))
     evaluators = tuple(registry.evaluators.get(name) for name in evaluator_names)
     classes = {"strategy": strategy, "benchmark": benchmark, "generator": generator}
-    names = {"strategy": request.strategy, "benchmark": request.benchmark, "generator": generator_name}
+    for kind, cls in classes.items():
+        if cls is not None and issubclass(cls, Parametrised) and not cls.argument:
+            raise UserError(f"{kind} {cls.name!r} needs an argument; say {cls.name}:{cls.takes}")
+    names = {"strategy": strategy.name, "benchmark": benchmark.name, "generator": generator_name}
     routed = opts.route(request.options, {k: c.Options if c else None for k, c in classes.items()})
     built = {
         kind: opts.build(cls.Options, routed[kind], f"{kind} {names[kind]}") if cls else None
@@ -152,8 +165,8 @@ def resolve(request: Request) -> Resolved:
     }
     plain = {kind: opts.as_dict(value) if value is not None else {} for kind, value in built.items()}
     config = Config(
-        request.strategy,
-        request.benchmark,
+        names["strategy"],
+        names["benchmark"],
         generator_name,
         request.seed,
         request.order_seed,
@@ -161,6 +174,7 @@ def resolve(request: Request) -> Resolved:
         request.limit,
         evaluator_names,
         tuple(str(Path(p).resolve()) if p.endswith(".py") else p for p in request.plugins),
+        str(data_root(request.data_root)),
         plain["strategy"],
         plain["benchmark"],
         plain["generator"],

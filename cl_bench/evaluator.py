@@ -64,12 +64,12 @@ class Evidence:
         self.seen = stream.seen(after_task)
 
     @property
-    def tasks(self) -> range:
-        """The tasks learned so far."""
-        return range(self.after_task + 1)
+    def groups(self) -> range:
+        """The groups of classes learned so far: the tasks, or the one group that all tasks repeat."""
+        return self.stream.groups_seen(self.after_task)
 
     def predictions(self, on_task: int) -> Tensor:
-        """Logits (n, num_classes) on the test set of task `on_task`, whether learned yet or not."""
+        """Logits (n, num_classes) on the test set of group `on_task`, whether learned yet or not."""
         return self._logits[on_task]
 
     @property
@@ -103,10 +103,10 @@ class Evidence:
         return self._features[side]
 
     def scopes(self) -> Iterator[tuple[int | None, int | None, tuple[int, ...]]]:
-        """What distances are taken over: (on_task, class, classes) for all seen, each task, each class."""
+        """What distances are taken over: (on_task, class, classes) for all seen, each group, each class."""
         yield None, None, self.seen
-        for i in self.tasks:
-            classes = self.stream.tasks[i].classes
+        for i in self.groups:
+            classes = self.stream.groups[i]
             yield i, None, classes
             for c in classes:
                 yield i, c, (c,)

@@ -44,6 +44,11 @@ class Mix:
         total = self.real + self.lambda_
         return self.lambda_ / total if total else 0.0
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of an old class comes back."""
+        return not (self.real or self.lambda_ or self.exemplars)
+
     def kept(self, task_train: Samples) -> Samples:
         """The real samples of a finished task that later tasks may use again, drawn at random (from torch's
         global generator)."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from cl_bench.errors import UserError, unknown
+from cl_bench.parametrised import Parametrised
 
 C = TypeVar("C", bound=type)
 
@@ -71,17 +72,22 @@ class Registry:
         return sorted(self._targets)
 
     def __contains__(self, name: str) -> bool:
+        """Whether `name`, or what stands before its colon, is registered."""
         self._scan()
-        return name in self._targets
+        return name in self._targets or name.partition(":")[0] in self._targets
 
     def get(self, name: str) -> type[Any]:
         """The class called `name`, which may also be spelled "module:Class" without registration.
 
-        Raises UserError for an unknown name (with the nearest), a target that cannot be imported,
-        or one that does not extend the base class.
+        In "folder:PATH" a registered name is followed by an argument: the class is then what
+        `parametrised` of the class called "folder" makes of it. Raises UserError for an unknown name
+        (with the nearest), a target that cannot be imported, or one that does not extend the base class.
         """
         self._scan()
-        if name not in self._targets and ":" not in name:
+        prefix, colon, argument = name.partition(":")
+        if name not in self._targets and prefix in self._targets and colon:
+            return self._parametrised(prefix, argument)
+        if name not in self._targets and not colon:
             raise unknown(self.kind, name, self._targets)
         target = self._targets.get(name, name)
         cls = self._load(name, target) if isinstance(target, str) else target
@@ -92,6 +98,16 @@ class Registry:
             self._targets[name] = cls
         cls.name = name  # type: ignore[attr-defined]  # every base class here has it
         return cls
+
+    def _parametrised(self, prefix: str, argument: str) -> type[Any]:
+        cls = self.get(prefix)
+        if not issubclass(cls, Parametrised):
+            raise UserError(f"{self.kind} {prefix!r} takes no argument; say {prefix} instead of {prefix}:…")
+        if not argument:
+            raise UserError(f"{self.kind} {prefix!r} needs an argument; say {prefix}:{cls.takes}")
+        made: type[Any] = cls.parametrised(argument)
+        made.name = f"{prefix}:{made.argument}"
+        return made
 
     def _load(self, name: str, target: str) -> Any:
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from cl_bench.run_directory import CHECKPOINT, REFERENCE, REPLAY, SAMPLES, RunDi
 from cl_bench.samples import Samples, concat, labels_for
 from cl_bench.seeds import isolated
 from cl_bench.strategy import Setting, Strategy
-from cl_bench.stream import TaskStream, sealed_tests
+from cl_bench.stream import Task, TaskStream, sealed_tests
 
 
 def run(
@@ -47,6 +47,7 @@ def run(
     limit: int | None = None,
     evaluators: tuple[str, ...] | None = None,
     plugins: tuple[str, ...] = (),
+    data_root: str | Path | None = None,
     quiet: bool = False,
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
@@ -56,18 +57,21 @@ def run(
 
     strategy, benchmark, generator: registered names or "module:Class"; generator "none" for none, None for
     the benchmark's own. seed: of everything but the class order, which has `order_seed` (None: the data
-    set's own order). limit: at most so many samples per class. evaluators: names, None for all. quiet: say
-    nothing on the way; progress: say it there instead of on standard error. Options of strategy, benchmark
-    and generator go by name, as keywords (`lambda_=0.5`) or in `options` (`{"generator.steps": 100}`).
+    set's own order). limit: at most so many samples per class. evaluators: names, None for all. data_root:
+    folder of the data sets (None: see `data_root.py`). quiet: say nothing on the way; progress: say it there
+    instead of on standard error. Options of strategy, benchmark and generator go by name, as keywords
+    (`lambda_=0.5`) or in `options` (`{"generator.steps": 100}`).
 
     Returns the finished run. Raises UserError for a mistake and TrainingDiverged for a loss gone bad.
     """
     given = {**(options or {}), **more_options}
+    root = None if data_root is None else str(data_root)
     request = Request(
-        strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, given
+        strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, root, given
     )
     resolved = resolve(request)
-    path = Path(output) / _folder(benchmark) / _folder(strategy) / resolved.run_id()
+    config = resolved.config
+    path = Path(output) / _folder(config.benchmark) / _folder(config.strategy) / resolved.run_id()
     return _execute(resolved, path, progress or Progress(quiet))
 
 
@@ -75,16 +79,21 @@ def resume(
     run: str | Path,
     output: str | Path = DEFAULT_OUTPUT,
     *,
+    data_root: str | Path | None = None,
     quiet: bool = False,
     progress: Progress | None = None,
 ) -> Run:
     """Go on with an interrupted run (a path or a run id below `output`) after its last finished task.
 
-    Raises UserError when it cannot be found, is damaged, or was begun by code that has changed since.
+    data_root: where its data lie now; None for where they lay. Raises UserError when the run cannot be found,
+    is damaged, or was begun by code that has changed since.
     """
     directory = locate(str(run), Path(output))
     manifest = directory.manifest()
-    resolved = resolve(Config.from_dict(manifest["config"]).request())
+    request = Config.from_dict(manifest["config"]).request()
+    if data_root is not None:
+        request = replace(request, data_root=str(data_root))
+    resolved = resolve(request)
     if resolved.run_id() != directory.id:
         now, then = resolved.versions(), manifest["versions"]
         changed = [name for name in sorted({*now, *then}) if now.get(name) != then.get(name)]
@@ -99,7 +108,7 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
     """Run what is resolved in the folder `path`; see `run`."""
     config = resolved.config
     with progress.phase(f"loading benchmark {config.benchmark}"):
-        stream = resolved.benchmark(resolved.benchmark_options).build(config.order_seed, config.limit)
+        stream = resolved.new_benchmark().build(config.order_seed, config.limit)
     device = torch.device(config.device)
     with isolated(config.seed, "strategy"), sealed_tests():
         strategy = new_strategy(resolved, stream, device, progress)
@@ -113,7 +122,7 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         if done == len(stream.tasks):
             return Run(directory)
         if done:
-            _restore(strategy, directory, done - 1)
+            _restore(strategy, directory, stream.tasks[:done], config.seed, progress)
         judges = [cls() for cls in resolved.evaluators if strategy.generative or "samples" not in cls.needs]
         reference = None
         if any("features" in judge.needs for judge in judges):
@@ -263,16 +272,31 @@ def new_strategy(
     return strategy
 
 
-def _restore(strategy: Strategy, directory: RunDirectory, index: int) -> None:
-    """Bring the strategy to where it was after task `index`."""
-    folder = directory.task(index)
+def _restore(
+    strategy: Strategy, directory: RunDirectory, finished: tuple[Task, ...], seed: int, progress: Progress
+) -> None:
+    """Bring the strategy to where it was after the `finished` tasks."""
+    folder = directory.task(finished[-1].index)
     checkpoint = state.load(folder / CHECKPOINT)
+    if strategy.resumes_by_repeating:
+        _repeat(strategy, finished, seed, progress)
+        if not state.equal(strategy.state_dict(), checkpoint):
+            progress.say("the repeated tasks differ in rounding: another machine, or number of threads")
+        return
     try:
         strategy.load_state_dict(checkpoint)
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{folder / CHECKPOINT} does not fit this strategy: {error}") from None
     if (folder / REPLAY).exists():
         strategy.replay = Samples.from_state_dict(state.load(folder / REPLAY))
+
+
+def _repeat(strategy: Strategy, finished: tuple[Task, ...], seed: int, progress: Progress) -> None:
+    """Learn the `finished` tasks once more, each with its own seed; nothing is judged or written."""
+    for task in finished:
+        with isolated(seed, "observe", task.index), sealed_tests():
+            with progress.phase(f"repeating task {task.index + 1}"):
+                strategy.observe(task)
 
 
 def _reference(

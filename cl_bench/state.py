@@ -27,15 +27,19 @@ def under(prefix: str, state: Mapping[str, Tensor]) -> State:
     return {name[len(start) :]: value for name, value in state.items() if name.startswith(start)}
 
 
-def save(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Write `state` to `path` at once: a reader sees the whole file or none."""
+def save(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write `state`, and `metadata` about it, to `path` at once: a reader sees the whole file or none."""
     # A copy each: safetensors refuses tensors that share memory.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-    temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    # Named for the process: two may write the same copy at once.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, temporary, metadata)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> State:
@@ -46,6 +50,11 @@ def load(path: Path) -> State:
         raise UserError(f"{path} is missing") from None
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
+
+
+def equal(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    """Whether both hold the same tensors, bit for bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[name].cpu(), b[name].cpu()) for name in a)
 
 
 def from_numbers(prefix: str, numbers: Mapping[int, int]) -> State:

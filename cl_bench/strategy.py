@@ -54,6 +54,10 @@ class Strategy(ABC):
     needs: ClassVar[str] = "nothing beyond the installed packages"
     Options: ClassVar[type] = NoOptions
 
+    # Whether going on after a stop repeats the finished tasks, with their seeds, because `state_dict` holds
+    # no more than predictions need. For wrapped libraries whose state only pickling could save.
+    resumes_by_repeating: ClassVar[bool] = False
+
     replay: Samples | None = None
 
     def __init__(self, setting: Setting, options: Any) -> None:

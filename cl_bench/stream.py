@@ -13,12 +13,12 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
+from cl_bench.augmentation import NO_AUGMENTATION, Augmentation
 from cl_bench.errors import UserError
 from cl_bench.samples import Samples
 from cl_bench.seeds import permutation
@@ -30,6 +30,12 @@ _sealed: ContextVar[bool] = ContextVar("test sets sealed", default=False)
 
 class SealedTestSet(UserError):
     """A strategy reached for test data."""
+
+
+def refuse_sealed(what: str) -> None:
+    """Raises SealedTestSet inside `sealed_tests()`. what: what was tried, for the message."""
+    if _sealed.get():
+        raise SealedTestSet(f"a strategy {what}: train on task.train, select on task.valid")
 
 
 @contextmanager
@@ -46,16 +52,21 @@ def sealed_tests() -> Iterator[None]:
 class RealData:
     """A data set as a benchmark loads it, before it is cut into tasks.
 
-    train, test: real samples; labels are 0 … len(class_names) − 1.
+    train, test: real samples; labels are 0 … len(class_names) − 1. fingerprint: SHA-256 (hex) over names,
+    shapes, values and labels of both splits; computed unless it is known already.
     """
 
     modality: Modality
     class_names: tuple[str, ...]
     train: Samples
     test: Samples
+    fingerprint: str = ""
 
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) over names, shapes, values and labels of both splits."""
+    def __post_init__(self) -> None:
+        if not self.fingerprint:
+            object.__setattr__(self, "fingerprint", self._fingerprint())
+
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr((self.modality, self.class_names)).encode())
         for part in (self.train, self.test):
             for tensor in (part.x, part.y):
@@ -66,22 +77,24 @@ class RealData:
     def limited(self, per_class: int) -> RealData:
         """At most `per_class` training and test samples of each class (`--limit`)."""
         counts = dict.fromkeys(range(len(self.class_names)), per_class)
-        return RealData(
-            self.modality,
-            self.class_names,
-            self.train.first_per_class(counts),
-            self.test.first_per_class(counts),
-        )
+        parts = self.train.first_per_class(counts), self.test.first_per_class(counts)
+        return RealData(self.modality, self.class_names, *parts)
 
 
 @dataclass(frozen=True)
 class StreamSpec:
-    """What a strategy may know before the first task."""
+    """What a strategy may know before the first task.
+
+    stationary: whether every task repeats the same classes. augmentation: what training on these data may do
+    to images on the way.
+    """
 
     modality: Modality
     shape: tuple[int, ...]
     class_names: tuple[str, ...]
     num_tasks: int
+    stationary: bool = False
+    augmentation: Augmentation = NO_AUGMENTATION
 
     @property
     def num_classes(self) -> int:
@@ -104,9 +117,12 @@ class Task:
 class TaskStream:
     """Tasks of one data set in a recorded order.
 
-    spec: what strategies may know. tasks: one `Task` each. class_order: all classes in the order they
-    come. train: the real training data of all tasks, valid included, in the data set's own order.
-    fingerprint: SHA-256 of the data. `test[i]` is task i's test set, sealed while strategies work.
+    spec: what strategies may know. tasks: one `Task` each. groups: the distinct sets of classes in the order
+    they come: one per task, or, where every task repeats the same classes, one in all. class_order: their
+    concatenation. train: the real training data of all tasks, valid included, in the data set's own order.
+    fingerprint: SHA-256 of the data. `test[g]` is the test set of group g, sealed while strategies work.
+
+    generations: None for a task per group; a number for so many tasks of the one group.
     """
 
     def __init__(
@@ -114,32 +130,47 @@ class TaskStream:
         name: str,
         version: int,
         data: RealData,
-        class_order: Sequence[int],
-        sizes: Sequence[int],
+        groups: Sequence[Sequence[int]],
         order_seed: int | None,
         valid_fraction: float,
+        generations: int | None = None,
+        augmentation: Augmentation = NO_AUGMENTATION,
     ) -> None:
         self.name, self.version, self.order_seed = name, version, order_seed
-        self.class_order = tuple(class_order)
-        self.fingerprint, self.train = data.fingerprint(), data.train
-        self.spec = StreamSpec(data.modality, tuple(data.train.x.shape[1:]), data.class_names, len(sizes))
-        edges = np.cumsum([0, *sizes])
-        groups = [self.class_order[a:b] for a, b in itertools.pairwise(edges)]
-        self.tasks = tuple(_task(i, group, data.train, valid_fraction) for i, group in enumerate(groups))
-        self._test = tuple(data.test.of(group) for group in groups)
+        self.groups = tuple(tuple(group) for group in groups)
+        self.class_order = tuple(itertools.chain.from_iterable(self.groups))
+        self.fingerprint, self.train = data.fingerprint, data.train
+        tasks = [_task(i, group, data.train, valid_fraction) for i, group in enumerate(self.groups)]
+        if generations is not None:
+            tasks = [replace(tasks[0], index=i) for i in range(generations)]
+        self.tasks = tuple(tasks)
+        self.spec = StreamSpec(
+            data.modality,
+            tuple(data.train.x.shape[1:]),
+            data.class_names,
+            len(tasks),
+            generations is not None,
+            augmentation,
+        )
+        self._test = tuple(data.test.of(group) for group in self.groups)
 
     @property
     def test(self) -> tuple[Samples, ...]:
-        """Task i's test set at [i]. Raises SealedTestSet inside `sealed_tests()`."""
-        if _sealed.get():
-            raise SealedTestSet(
-                f"a strategy read the test sets of {self.name!r}: train on task.train, select on task.valid"
-            )
+        """Group g's test set at [g]. Raises SealedTestSet inside `sealed_tests()`."""
+        refuse_sealed(f"read the test sets of {self.name!r}")
         return self._test
+
+    def group_of(self, task: int) -> int:
+        """The group whose classes task `task` has."""
+        return min(task, len(self.groups) - 1)
+
+    def groups_seen(self, after_task: int) -> range:
+        """The groups of tasks 0 … after_task; group g is first learned in task g."""
+        return range(min(after_task + 1, len(self.groups)))
 
     def seen(self, after_task: int) -> tuple[int, ...]:
         """The classes of tasks 0 … after_task, in stream order."""
-        return tuple(c for task in self.tasks[: after_task + 1] for c in task.classes)
+        return tuple(c for g in self.groups_seen(after_task) for c in self.groups[g])
 
     def avalanche(self) -> Any:
         """These tasks as an Avalanche benchmark with `train_stream` and `test_stream`."""
@@ -161,34 +192,12 @@ def _task(index: int, classes: Sequence[int], train: Samples, valid_fraction: fl
     return Task(index, tuple(classes), train[torch.cat(kept)], train[torch.cat(held)])
 
 
-def task_sizes(num_classes: int, tasks: int | Sequence[int], remainder: str, benchmark: str) -> list[int]:
-    """Classes per task. Raises UserError when they do not add up to `num_classes`.
-
-    tasks: a number of tasks, or the size of each. remainder: "error", or "spread" to give the first
-    tasks one class more where the number does not divide.
-    """
-    if not isinstance(tasks, int):
-        sizes = list(tasks)
-        if sum(sizes) != num_classes or min(sizes, default=0) < 1:
-            raise UserError(
-                f"{benchmark}: tasks={sizes} has {sum(sizes)} classes; "
-                f"expected sizes of at least 1 that add up to {num_classes}"
-            )
-        return sizes
-    if not 1 <= tasks <= num_classes:
-        raise UserError(f"{benchmark}: tasks={tasks} is out of range; expected 1 to {num_classes}")
-    base, extra = divmod(num_classes, tasks)
-    if extra and remainder == "error":
-        example = [base + 1] * extra + [base] * (tasks - extra)
-        raise UserError(
-            f"{benchmark}: {num_classes} classes do not divide into {tasks} tasks; "
-            f"give -o remainder=spread or the sizes, as in -o tasks={str(example).replace(' ', '')}"
-        )
-    return [base + 1] * extra + [base] * (tasks - extra)
-
-
-def class_order(num_classes: int, order_seed: int | None) -> list[int]:
-    """The data set's own order, or the permutation of `order_seed`; global random state is not touched."""
-    if order_seed is None:
-        return list(range(num_classes))
-    return permutation(num_classes, order_seed, "class order").tolist()
+def held_out(samples: Samples, fraction: float, purpose: str) -> tuple[Samples, Samples]:
+    """(train, test) of a data set that defines no split: `fraction` of each class, drawn by a fixed seed, is
+    test. purpose: names the draw."""
+    test = torch.zeros(len(samples), dtype=torch.bool)
+    for c in samples.classes:
+        members = torch.nonzero(samples.y == c).flatten()
+        order = torch.from_numpy(permutation(len(members), 0, purpose, c))
+        test[members[order[: round(fraction * len(members))]]] = True
+    return samples[~test], samples[test]

@@ -68,14 +68,15 @@ class DDGR(Strategy):
         return True
 
     def observe(self, task: Task) -> None:
-        data = training_set(task.train, None, self.replay)
+        new = task.train.of([c for c in task.classes if c not in self.real_counts])
+        data = training_set(new, None, self.replay)
         if self.options.start == "fresh" and task.index > 0:
             self.classifier = Classifier(self.spec, self.device)
             self.generator = self.setting.generator()
         self.classifier.fit(data, self.progress, steps=self.options.classifier_steps)
         self.generator.fit(data)
 
-        self.real_counts |= task.train.counts()
+        self.real_counts |= new.counts()
         self.depths |= {c: 1 + int(data.of((c,)).depth.min()) for c in data.classes}
         per_class = self.options.per_class
         wanted = {c: n if per_class is None else per_class for c, n in self.real_counts.items()}

@@ -51,6 +51,11 @@ class MixStrategy(Strategy):
                 f"strategy {self.name!r} replays generated data (lambda={self.policy.lambda_:g}); "
                 "choose a --generator other than none"
             )
+        if self.spec.stationary and self.policy.empty:
+            raise UserError(
+                f"strategy {self.name!r} keeps nothing of classes it has seen, and on this benchmark every task "
+                "repeats them: nothing would be left to train on; choose another strategy"
+            )
         self.classifier = Classifier(self.spec, self.device)
         self.generator = setting.new_generator() if setting.new_generator else None
         self.kept: Samples | None = None
@@ -62,7 +67,9 @@ class MixStrategy(Strategy):
         return self.generator is not None
 
     def observe(self, task: Task) -> None:
-        data = training_set(task.train, self.kept, self.replay)
+        # Where tasks repeat their classes, only the mix decides what of the old ones comes back.
+        new = task.train.of([c for c in task.classes if c not in self.real_counts])
+        data = training_set(new, self.kept, self.replay)
         if self.options.start == "fresh" and task.index > 0:
             self.classifier = Classifier(self.spec, self.device)
             self.generator = self.setting.new_generator() if self.setting.new_generator else None
@@ -73,8 +80,8 @@ class MixStrategy(Strategy):
 
         # A class that is in the set has a new depth; a class that is not keeps what the weights remember.
         self.depths |= {c: 1 + int(data.of((c,)).depth.min()) for c in data.classes}
-        self.real_counts |= task.train.counts()
-        kept = self.policy.kept(task.train)
+        self.real_counts |= new.counts()
+        kept = self.policy.kept(new)
         self.kept = kept if self.kept is None else concat([self.kept, kept])
         if self.policy.lambda_:
             self._draw_replay()

@@ -8,7 +8,7 @@ from cl_bench.benchmark import ClassIncremental
 from cl_bench.benchmarks.digits import SplitDigits
 from cl_bench.errors import UserError
 from cl_bench.samples import concat
-from cl_bench.stream import SealedTestSet, class_order, sealed_tests, task_sizes
+from cl_bench.stream import SealedTestSet, sealed_tests
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def check_generator(request: Request) -> Iterator[Finding]:
     """Findings about `request.generator`, fitted to one tiny task."""
     resolved = resolve(tiny(dataclasses.replace(request, strategy="joint")))
     assert resolved.generator is not None
-    stream = resolved.benchmark(resolved.benchmark_options).build(request.order_seed, PER_CLASS)
+    stream = resolved.new_benchmark().build(request.order_seed, PER_CLASS)
     trial = _GeneratorTrial(resolved, stream)
     yield from findings(
         ("card: docstring, paper, options with help", lambda: card(resolved.generator)),

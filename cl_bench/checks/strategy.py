@@ -22,7 +22,7 @@ from cl_bench.stream import TaskStream, sealed_tests
 def check_strategy(request: Request) -> Iterator[Finding]:
     """Findings about `request.strategy`, run on two tiny tasks of `request.benchmark`."""
     resolved = resolve(tiny(request))
-    stream = resolved.benchmark(resolved.benchmark_options).build(request.order_seed, PER_CLASS)
+    stream = resolved.new_benchmark().build(request.order_seed, PER_CLASS)
     trial = _StrategyTrial(resolved, stream)
     yield from findings(
         ("card: docstring, paper, options with help", lambda: card(resolved.strategy)),

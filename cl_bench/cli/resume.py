@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cl_bench.cli.verb import Verb, add_output
+from cl_bench.cli.verb import Verb, add_data_root, add_output
 from cl_bench.defaults import DEFAULT_OUTPUT
 
 
@@ -13,6 +13,7 @@ class ResumeVerb(Verb):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN", help="folder or id of the run")
+        add_data_root(parser)
         add_output(parser)
         parser.add_argument("--quiet", action="store_true", help="no progress, no tables; errors only")
 
@@ -23,6 +24,11 @@ class ResumeVerb(Verb):
         progress = Progress(arguments.quiet)
         with progress.loading("torch"):
             from cl_bench.runner import resume
-        run = resume(arguments.run, arguments.output or DEFAULT_OUTPUT, progress=progress)
+        run = resume(
+                arguments.run,
+                arguments.output or DEFAULT_OUTPUT,
+                data_root=arguments.data_root,
+                progress=progress,
+            )
         show_and_write(run, progress)
         return 0

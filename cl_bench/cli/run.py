@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_bench.cli.verb import Verb, add_output, add_plugin, assignment, whole_number
+from cl_bench.cli.verb import Verb, add_data_root, add_output, add_plugin, assignment, whole_number
 from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError, unknown
 
@@ -24,6 +24,7 @@ FILE_KEYS = (
     "limit",
     "evaluators",
     "plugins",
+    "data_root",
     "output",
     "options",
 )
@@ -37,8 +38,8 @@ class RunVerb(Verb):
         "  cl-bench run --benchmark splitdigits -o tasks=[4,3,3] --order-seed 7\n"
         "  cl-bench run --plugin my_strategy.py --strategy mine\n\n"
         "The same command again goes on after the last finished task. A --config file is YAML with the\n"
-        "keys strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, output,\n"
-        "options; the command line wins over it."
+        "keys strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins,\n"
+        "data_root, output, options; the command line wins over it."
     )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
@@ -74,6 +75,7 @@ class RunVerb(Verb):
         how.add_argument(
             "--limit", type=whole_number, metavar="N", help="at most N training and test samples per class"
         )
+        add_data_root(how)  # type: ignore[arg-type]
         add_output(how)  # type: ignore[arg-type]
         how.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
         how.add_argument("--quiet", action="store_true", help="no progress, no tables; errors only")

@@ -66,9 +66,9 @@ class Accuracy(Evaluator):
             and row.on_task is not None
             and row.value is not None
         }
-        for i, task in enumerate(stream.tasks):
+        for i, classes in enumerate(stream.groups):
             test, logits = stream.test[i], evidence.predictions(i)
-            allowed = {"class_il": evidence.seen, "task_il": task.classes}
+            allowed = {"class_il": evidence.seen, "task_il": classes}
             # A class-IL figure on a task not learned yet would be 0 by definition; task-IL feeds FWT.
             for setting in SETTINGS if i <= t else ("task_il",) if t == -1 or i == t + 1 else ():
                 value = accuracy(logits, test.y, allowed[setting])
@@ -76,11 +76,12 @@ class Accuracy(Evaluator):
                 yield Measurement(f"accuracy_{setting}", value, len(test), on_task=i)
         if t < 0:
             return
-        n = sum(len(stream.test[i]) for i in evidence.tasks)
+        learned = len(evidence.groups)
+        n = sum(len(stream.test[i]) for i in evidence.groups)
         for setting in SETTINGS:
-            matrix = np.full((t + 1, t + 1), np.nan)
+            matrix = np.full((t + 1, learned), np.nan)
             for s in range(t + 1):
-                for i in range(s + 1):
+                for i in stream.groups_seen(s):
                     matrix[s, i] = found[f"accuracy_{setting}", s, i]
             summaries = {
                 "average_accuracy": continual.average_accuracy(matrix),
@@ -91,8 +92,8 @@ class Accuracy(Evaluator):
             for name, summary in summaries.items():
                 if summary is not None:
                     yield Measurement(f"{name}_{setting}", summary, n)
-        before = np.array([found["accuracy_task_il", i - 1, i] for i in range(1, t + 1)])
-        untrained = np.array([found["accuracy_task_il", -1, i] for i in range(1, t + 1)])
+        before = np.array([found["accuracy_task_il", i - 1, i] for i in range(1, learned)])
+        untrained = np.array([found["accuracy_task_il", -1, i] for i in range(1, learned)])
         transfer = continual.forward_transfer(before, untrained)
         if transfer is not None:
             yield Measurement("forward_transfer_task_il", transfer, n)

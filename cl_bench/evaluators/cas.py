@@ -31,8 +31,8 @@ class CAS(Evaluator):
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
         assert evidence.samples is not None
         stream = evidence.stream
-        real = concat(stream.tasks[i].train for i in evidence.tasks)
-        tests = {i: stream.test[i] for i in evidence.tasks}
+        real = concat(stream.tasks[i].train for i in evidence.groups)
+        tests = {i: stream.test[i] for i in evidence.groups}
         everything = concat(tests.values())
         for metric, train in (("cas", evidence.samples), ("cas:real", real)):
             with isolated(0, "cas"):

@@ -2,7 +2,8 @@
 
 Sources: D. Lopez-Paz, M. Ranzato, "Gradient Episodic Memory", 2017 (ACC, BWT, FWT); A. Chaudhry et al.,
 "Riemannian Walk", 2018 (forgetting); S.-A. Rebuffi et al., "iCaRL", 2017 (average incremental accuracy).
-All take the rows 0 … t of R with entries at i > t ignored (NaN will do); none changes its input.
+All take the rows 0 … t of R with entries at i > t ignored (NaN will do); none changes its input. Where every
+task repeats the same classes R has one column, and BWT and forgetting compare with the first generation.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 
 
 def average_accuracy(matrix: np.ndarray) -> float:
-    """ACC = mean over i ≤ t of R[t, i], 0…1, higher is better. matrix: (t+1, ≥t+1)."""
+    """ACC = mean over i ≤ t of R[t, i], 0…1, higher is better. matrix: (t+1, ≥t+1), or (t+1, 1)."""
     t = len(matrix) - 1
     return float(np.mean(matrix[t, : t + 1]))
 
@@ -26,7 +27,8 @@ def backward_transfer(matrix: np.ndarray) -> float | None:
     t = len(matrix) - 1
     if t == 0:
         return None
-    return float(np.mean(matrix[t, :t] - np.diagonal(matrix)[:t]))
+    earlier = range(_earlier(matrix))
+    return float(np.mean([matrix[t, i] - matrix[i, i] for i in earlier]))
 
 
 def forgetting(matrix: np.ndarray) -> float | None:
@@ -35,7 +37,12 @@ def forgetting(matrix: np.ndarray) -> float | None:
     t = len(matrix) - 1
     if t == 0:
         return None
-    return float(np.mean([matrix[i:t, i].max() - matrix[t, i] for i in range(t)]))
+    return float(np.mean([matrix[i:t, i].max() - matrix[t, i] for i in range(_earlier(matrix))]))
+
+
+def _earlier(matrix: np.ndarray) -> int:
+    """How many columns were learned before the last row."""
+    return min(len(matrix) - 1, matrix.shape[1])
 
 
 def forward_transfer(before: np.ndarray, untrained: np.ndarray) -> float | None:

@@ -1,0 +1,21 @@
+"""Names with an argument: `folder:PATH` and `avalanche:NAME` are one registered class each."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class Parametrised:
+    """Mixin of a class that is registered as `prefix` and named `prefix:argument`.
+
+    takes: what the argument is, for messages ("PATH"). argument: the argument, "" before there is one.
+    """
+
+    takes: ClassVar[str]
+    argument: ClassVar[str] = ""
+
+    @classmethod
+    def parametrised(cls, argument: str) -> type[Any]:
+        """The subclass with this argument. Raises UserError for one that cannot be."""
+        same = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+        return type(cls.__name__, (cls,), same | {"argument": argument})
