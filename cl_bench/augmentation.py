@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augmentation:
-    """crop: pixels of zero padding on each side before the random crop, 0 for none. flip: mirror at random."""
+    """crop: pixels of zero padding on each side before a random crop, 0 for none. flip: mirror at random."""
 
     crop: int = 0
     flip: bool = False

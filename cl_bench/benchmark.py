@@ -107,7 +107,7 @@ class Benchmark(ABC):
 
 
 class StationaryBenchmark(Benchmark):
-    """A data set as a self-consuming loop: every task, a generation, has all classes and the same real data."""
+    """A data set as a self-consuming loop: each task, a generation, has all classes, the same real data."""
 
     Options: ClassVar[type] = Stationary
 

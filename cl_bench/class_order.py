@@ -46,7 +46,7 @@ def task_sizes(
 ) -> list[int]:
     """Classes per task. Raises UserError when they do not add up to `num_classes`.
 
-    tasks: a number of tasks, or the size of each. first: the size of the first task where `tasks` is a number.
+    tasks: a number of tasks, or the size of each. first: size of the first task where `tasks` is a number.
     remainder: "error", or "spread" to give the first tasks one class more where the number does not divide.
     """
     if not isinstance(tasks, int):
@@ -62,7 +62,7 @@ def task_sizes(
     if first is not None:
         if not 2 <= tasks <= num_classes - first + 1:
             raise UserError(
-                f"{benchmark}: first={first} and tasks={tasks} do not go together with {num_classes} classes; "
+                f"{benchmark}: first={first} and tasks={tasks} do not fit {num_classes} classes; "
                 f"expected 2 to {max(num_classes - first + 1, 2)} tasks"
             )
         return [first, *_even(num_classes - first, tasks - 1, remainder, benchmark)]

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from cl_bench.divergence import LossGuard
 from cl_bench.errors import UserError
+from cl_bench.networks import body
 from cl_bench.progress import Progress
-from cl_bench.samples import Samples
+from cl_bench.samples import Samples, scaled
 from cl_bench.state import State
 from cl_bench.stream import StreamSpec
 
-PREDICTION_BATCH = 4096
+PREDICTION_BATCH = 1024
 
 
 class Classifier:
-    """A multi-layer perceptron over all classes of the stream, for images up to 16×16.
+    """A network over all classes of the stream, for images or vectors (see `networks.py`).
 
-    width: hidden units of its two layers and dimension of `features`. dropout: share of hidden units
-    dropped while training.
+    width: units of its last hidden layer, the dimension of `features`. dropout: share of hidden units dropped
+    while training.
     """
 
     def __init__(
         self, spec: StreamSpec, device: torch.device, width: int = 256, dropout: float = 0.0
     ) -> None:
-        if spec.modality != "image":
-            raise UserError(f"the classifier takes images, not {spec.modality} data")
+        if spec.modality == "text":
+            raise UserError("the classifier takes images or vectors, not text")
         self.spec, self.device = spec, device
-        self.body = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(math.prod(spec.shape), width),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(width, width),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-        )
+        self.body = body(spec, width, dropout)
         self.head = nn.Linear(width, spec.num_classes)
         self.net = nn.Sequential(self.body, self.head).to(device).eval()
 
@@ -52,9 +43,9 @@ class Classifier:
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-2,
     ) -> None:
-        """Train by cross-entropy on `data` with AdamW, from the present weights on, the rate falling to
-        zero by a cosine. Raises TrainingDiverged."""
-        x, y = self.scale(data.x.to(self.device)), data.y.to(self.device)
+        """Train by cross-entropy on `data`, augmented as the stream allows, with AdamW, from the present
+        weights on, the rate falling to zero by a cosine. Raises TrainingDiverged."""
+        x, y = data.x.to(self.device), data.y.to(self.device)
         optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
         )
@@ -63,7 +54,8 @@ class Classifier:
         self.net.train()
         for _ in progress.steps(steps, what):
             pick = torch.randint(len(y), (batch,), device=self.device)
-            loss = nn.functional.cross_entropy(self.net(x[pick]), y[pick])
+            images = scaled(self.spec.augmentation(x.index_select(0, pick)))
+            loss = nn.functional.cross_entropy(self.net(images), y[pick])
             guard.check(loss)
             optimiser.zero_grad()
             loss.backward()
@@ -71,23 +63,18 @@ class Classifier:
             schedule.step()
         self.net.eval()
 
-    @staticmethod
-    def scale(x: Tensor) -> Tensor:
-        """uint8 images to [−1, 1]."""
-        return x.float() / 127.5 - 1
-
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
-        """Logits (n, num_classes) of uint8 images (n, C, H, W), float32 on the CPU."""
+        """Logits (n, num_classes) of data (n, …) in the stream's modality, float32 on the CPU."""
         return self._batched(self.net, x)
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """Last hidden layer, (n, width), of uint8 images, float32 on the CPU."""
+        """Last hidden layer, (n, width), of data in the stream's modality, float32 on the CPU."""
         return self._batched(self.body, x)
 
     def _batched(self, net: nn.Module, x: Tensor) -> Tensor:
-        parts = [net(self.scale(part.to(self.device))).cpu() for part in x.split(PREDICTION_BATCH)]
+        parts = [net(scaled(part.to(self.device))).cpu() for part in x.split(PREDICTION_BATCH)]
         return torch.cat(parts)
 
     def log_prob(self, x: Tensor, y: Tensor, classes: tuple[int, ...]) -> Tensor:

@@ -294,9 +294,9 @@ def _restore(
 def _repeat(strategy: Strategy, finished: tuple[Task, ...], seed: int, progress: Progress) -> None:
     """Learn the `finished` tasks once more, each with its own seed; nothing is judged or written."""
     for task in finished:
-        with isolated(seed, "observe", task.index), sealed_tests():
-            with progress.phase(f"repeating task {task.index + 1}"):
-                strategy.observe(task)
+        repeating = progress.phase(f"repeating task {task.index + 1}")
+        with repeating, isolated(seed, "observe", task.index), sealed_tests():
+            strategy.observe(task)
 
 
 def _reference(

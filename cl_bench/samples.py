@@ -66,6 +66,11 @@ class Samples:
         return cls(state["x"], state["y"], state["depth"])
 
 
+def scaled(x: Tensor) -> Tensor:
+    """uint8 images to float32 in [−1, 1]; vectors as they are."""
+    return x.float().mul_(1 / 127.5).sub_(1) if x.dtype == torch.uint8 else x
+
+
 def labels_for(counts: dict[int, int]) -> Tensor:
     """`counts[c]` times each label c, ascending: (n,) int64."""
     classes = sorted(counts)

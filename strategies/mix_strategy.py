@@ -53,8 +53,8 @@ class MixStrategy(Strategy):
             )
         if self.spec.stationary and self.policy.empty:
             raise UserError(
-                f"strategy {self.name!r} keeps nothing of classes it has seen, and on this benchmark every task "
-                "repeats them: nothing would be left to train on; choose another strategy"
+                f"strategy {self.name!r} keeps nothing of classes it has seen, and here every task repeats "
+                "them: nothing would be left to train on; choose another strategy"
             )
         self.classifier = Classifier(self.spec, self.device)
         self.generator = setting.new_generator() if setting.new_generator else None

@@ -6,6 +6,7 @@ import pytest
 
 from cl_bench.benchmark import ClassIncremental
 from cl_bench.benchmarks.digits import SplitDigits
+from cl_bench.class_order import class_order, task_sizes
 from cl_bench.errors import UserError
 from cl_bench.samples import concat
 from cl_bench.stream import SealedTestSet, sealed_tests
@@ -22,20 +23,21 @@ from cl_bench.stream import SealedTestSet, sealed_tests
     ],
 )
 def test_sizes_keep_every_class(classes: int, tasks: object, remainder: str, sizes: list[int]) -> None:
-    assert task_sizes(classes, tasks, remainder, "b") == sizes  # type: ignore[arg-type]
+    assert task_sizes(classes, tasks, None, remainder, "b") == sizes  # type: ignore[arg-type]
     assert sum(sizes) == classes
 
 
 @pytest.mark.parametrize("tasks", [7, 11, 0, -1, [5, 4], [11, -1], []])
 def test_sizes_that_do_not_fit_are_refused(tasks: object) -> None:
     with pytest.raises(UserError, match="b: "):
-        task_sizes(10, tasks, "error", "b")  # type: ignore[arg-type]
+        task_sizes(10, tasks, None, "error", "b")  # type: ignore[arg-type]
 
 
 def test_order_seed_permutes_and_none_does_not() -> None:
-    assert class_order(10, None) == list(range(10))
-    assert sorted(class_order(10, 1)) == list(range(10))
-    assert class_order(10, 1) != class_order(10, 2)
+    assert class_order(10, "cl-bench", None, "b") == list(range(10))
+    orders = [class_order(10, "cl-bench", seed, "b") for seed in (1, 2)]
+    assert [sorted(order) for order in orders] == [list(range(10))] * 2
+    assert orders[0] != orders[1]
 
 
 def test_valid_is_cut_from_train_whatever_the_order() -> None:

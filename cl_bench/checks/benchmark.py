@@ -62,8 +62,9 @@ def _classes(stream: TaskStream) -> None:
     listed = sorted(stream.class_order)
     require(listed == list(range(stream.spec.num_classes)), f"groups hold classes {listed}")
     for task in stream.tasks:
-        require(task.classes == stream.groups[stream.group_of(task.index)], f"task {task.index} does not follow the class order")
-        for part, where in ((task.train, "train"), (stream.test[stream.group_of(task.index)], "test")):
+        group = stream.group_of(task.index)
+        require(task.classes == stream.groups[group], f"task {task.index} does not follow the class order")
+        for part, where in ((task.train, "train"), (stream.test[group], "test")):
             require(
                 set(part.classes) == set(task.classes), f"task {task.index}: {where} holds {part.classes}"
             )

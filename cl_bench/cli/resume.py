@@ -25,10 +25,10 @@ class ResumeVerb(Verb):
         with progress.loading("torch"):
             from cl_bench.runner import resume
         run = resume(
-                arguments.run,
-                arguments.output or DEFAULT_OUTPUT,
-                data_root=arguments.data_root,
-                progress=progress,
-            )
+            arguments.run,
+            arguments.output or DEFAULT_OUTPUT,
+            data_root=arguments.data_root,
+            progress=progress,
+        )
         show_and_write(run, progress)
         return 0

@@ -30,7 +30,9 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 def add_data_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data-root", metavar="DIR", help="folder of the data sets (default: CL_BENCH_DATA, else a cache folder)"
+        "--data-root",
+        metavar="DIR",
+        help="folder of the data sets (default: CL_BENCH_DATA, else a cache folder)",
     )
 
 

@@ -49,7 +49,7 @@ def test_guidance_raises_the_guides_log_probability(digits: TaskStream, trained:
     def mean_log_prob(scale: float) -> float:
         with isolated(0, "sample"):
             x = trained.sample(y, Guide(lambda x, y: guide.log_prob(x, y, every), scale) if scale else None)
-        return guide.log_prob(guide.scale(x), y, every).mean().item()
+        return guide.log_prob(scaled(x), y, every).mean().item()
 
     plain, weak, strong = mean_log_prob(0), mean_log_prob(1), mean_log_prob(3)
     assert plain < weak < strong

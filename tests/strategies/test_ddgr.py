@@ -62,11 +62,11 @@ def test_the_guide_is_the_classifier_over_old_classes_and_raises_its_score(digit
         object.__setattr__(strategy.options, "guidance", guidance)
         with isolated(0, "sample"):
             x = strategy.sample(y)
-        return strategy._log_prob(strategy.classifier.scale(x), y).mean().item()
+        return strategy._log_prob(scaled(x), y).mean().item()
 
     assert score(5.0) > score(0.0)
     # Among the seen classes the probabilities sum to one; unseen ones have no say.
-    x = strategy.classifier.scale(digits.tasks[0].train.x[:4])
+    x = scaled(digits.tasks[0].train.x[:4])
     total = sum(strategy._log_prob(x, torch.full((4,), c)).exp() for c in (0, 1))
     assert torch.allclose(total, torch.ones(4), atol=1e-5)
 

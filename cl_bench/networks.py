@@ -1,0 +1,49 @@
+"""The networks behind classifiers: a multi-layer perceptron for small data, a convolutional one for images.
+
+They are deliberately small: a whole stream trains on a CPU. Normalisation is by group (Y. Wu, K. He, "Group
+Normalization", 2018), not by batch, whose running statistics drift from task to task.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+from cl_bench.stream import StreamSpec
+
+MLP_LIMIT = 1024  # values per sample up to which an image needs no convolutions: 28×28 grey, say
+
+
+def body(spec: StreamSpec, width: int, dropout: float = 0.0) -> nn.Sequential:
+    """Everything up to the last hidden layer: (n, *spec.shape) float to (n, width), after a ReLU."""
+    size = math.prod(spec.shape)
+    if spec.modality == "image" and size > MLP_LIMIT:
+        return _convolutional(spec.shape[0], min(spec.shape[1:]), width, dropout)
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(size, width),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    )
+
+
+def _convolutional(channels: int, size: int, width: int, dropout: float) -> nn.Sequential:
+    """3×3 convolutions, each but the first halving the image down to 4 pixels, then the mean over pixels."""
+    layers: list[nn.Module] = []
+    outward, stride = 32, 1
+    while True:
+        layers += [
+            nn.Conv2d(channels, outward, 3, stride, padding=1, bias=False),
+            nn.GroupNorm(8, outward),
+            nn.ReLU(),
+        ]
+        size = math.ceil(size / stride)
+        if size <= 4:
+            break
+        channels, outward, stride = outward, min(2 * outward, 256), 2
+    pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers, *pooled, nn.Linear(outward, width), nn.ReLU())
