@@ -29,8 +29,8 @@ class MissingFiles(UserError):
 class DataSet(ABC):
     """A data set in the layout its authors, or torchvision, gave it. Fields of a subclass are its options.
 
-    name: as typed after `cl-bench data fetch`. title: as people call it. version: raise it when the same files
-    are decoded otherwise. transforms: what happens to an image between its file and the stream.
+    name: as typed after `cl-bench data fetch`. title: as people call it. version: raise it when the same
+    files are decoded otherwise. transforms: what happens to an image between its file and the stream.
     """
 
     name: ClassVar[str]

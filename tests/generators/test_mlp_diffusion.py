@@ -10,7 +10,7 @@ from cl_bench.errors import TrainingDiverged
 from cl_bench.generator import Guide
 from cl_bench.generators.mlp_diffusion import MLPDiffusion, MLPDiffusionOptions
 from cl_bench.progress import Progress
-from cl_bench.samples import Samples, concat
+from cl_bench.samples import Samples, concat, scaled
 from cl_bench.seeds import isolated
 from cl_bench.stream import StreamSpec, TaskStream
 

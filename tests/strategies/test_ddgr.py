@@ -9,6 +9,7 @@ from cl_bench.errors import UserError
 from cl_bench.generators.gaussian import Gaussian, GaussianOptions
 from cl_bench.generators.mlp_diffusion import MLPDiffusion, MLPDiffusionOptions
 from cl_bench.progress import Progress
+from cl_bench.samples import scaled
 from cl_bench.seeds import isolated
 from cl_bench.strategies.ddgr import DDGR, DDGROptions
 from cl_bench.strategy import Setting
