@@ -25,7 +25,7 @@ from cl_bench.stream import RealData, TaskStream
 class ClassIncremental:
     """Options of a stream whose tasks bring new classes."""
 
-    tasks: int | list[int] = 5
+    tasks: int | list[int] | None = 5
     """number of tasks, or the number of classes of each, as in [4,3,3]"""
     first: Annotated[int, Gt(0)] | None = None
     """classes of the first task, the rest shared out evenly: first=50 tasks=6 is 50 + 5×10 of 100"""
@@ -36,6 +36,16 @@ class ClassIncremental:
     permutation after np.random.seed (1993 gives the order of PODNet, DER and PyCIL); or the order itself"""
     valid_fraction: Annotated[float, Ge(0), Lt(1)] = 0.1
     """share of each class's training data held out as task.valid"""
+
+
+@dataclass(frozen=True)
+class UnknownClasses(ClassIncremental):
+    """Options where the number of classes is the user's affair."""
+
+    tasks: int | list[int] | None = None
+    """number of tasks, or the number of classes of each; none for 5, or fewer so that each has two classes"""
+    remainder: Literal["error", "spread"] = "spread"
+    """what to do when the classes do not divide: refuse, or give the first tasks one class more"""
 
 
 @dataclass(frozen=True)

@@ -42,13 +42,16 @@ def class_order(
 
 
 def task_sizes(
-    num_classes: int, tasks: int | Sequence[int], first: int | None, remainder: str, benchmark: str
+    num_classes: int, tasks: int | Sequence[int] | None, first: int | None, remainder: str, benchmark: str
 ) -> list[int]:
     """Classes per task. Raises UserError when they do not add up to `num_classes`.
 
-    tasks: a number of tasks, or the size of each. first: size of the first task where `tasks` is a number.
-    remainder: "error", or "spread" to give the first tasks one class more where the number does not divide.
+    tasks: a number of tasks, or the size of each, or None for 5 or fewer of two classes and more. first: size
+    of the first task where `tasks` is a number. remainder: "error", or "spread" to give the first tasks one
+    class more where the number does not divide.
     """
+    if tasks is None:
+        tasks = max(min(5, num_classes // 2), 1)
     if not isinstance(tasks, int):
         sizes = list(tasks)
         if first is not None:

@@ -76,11 +76,11 @@ class DataSet(ABC):
 
     def decoded_copy(self, root: Path) -> Path:
         """Where the decoded copy of the present files is or will be. Raises MissingFiles."""
-        identity: list[Any] = [type(self).__qualname__, self.version, repr(self)]
+        identity: list[Any] = [type(self).__qualname__, self.version, sorted(vars(self).items())]
         for path in self.files(root):
             stat = path.stat()
             identity.append([str(path), stat.st_size, stat.st_mtime_ns])
-        key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+        key = hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:16]
         return cache_folder() / "decoded" / f"{self.name}-{key}.safetensors"
 
 
@@ -88,11 +88,11 @@ def _read_copy(path: Path) -> RealData:
     """Tensors of the result are memory-mapped: pages are read when touched."""
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["data"])
-        parts = [
+        train, test = (
             Samples.real(file.get_tensor(f"{split}.x"), file.get_tensor(f"{split}.y"))
             for split in ("train", "test")
-        ]
-    return RealData(facts["modality"], tuple(facts["class_names"]), *parts, facts["fingerprint"])
+        )
+    return RealData(facts["modality"], tuple(facts["class_names"]), train, test, facts["fingerprint"])
 
 
 def _write_copy(path: Path, data: RealData) -> None:

@@ -11,11 +11,12 @@ class Parametrised:
     takes: what the argument is, for messages ("PATH"). argument: the argument, "" before there is one.
     """
 
+    name: ClassVar[str]
     takes: ClassVar[str]
     argument: ClassVar[str] = ""
 
     @classmethod
     def parametrised(cls, argument: str) -> type[Any]:
-        """The subclass with this argument. Raises UserError for one that cannot be."""
-        same = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+        """The subclass with this argument. Raises UserError for one that cannot be.""" same: dict[str, Any] =
+        {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
         return type(cls.__name__, (cls,), same | {"argument": argument})
