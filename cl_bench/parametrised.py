@@ -17,6 +17,7 @@ class Parametrised:
 
     @classmethod
     def parametrised(cls, argument: str) -> type[Any]:
-        """The subclass with this argument. Raises UserError for one that cannot be.""" same: dict[str, Any] =
-        {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+        """The subclass with this argument. Raises UserError for one that cannot be."""
+        kept = ("__module__", "__qualname__", "__doc__")
+        same: dict[str, Any] = {name: getattr(cls, name) for name in kept}
         return type(cls.__name__, (cls,), same | {"argument": argument})
