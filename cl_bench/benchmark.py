@@ -28,12 +28,11 @@ class ClassIncremental:
     tasks: int | list[int] | None = 5
     """number of tasks, or the number of classes of each, as in [4,3,3]"""
     first: Annotated[int, Gt(0)] | None = None
-    """classes of the first task, the rest shared out evenly: first=50 tasks=6 is 50 + 5×10 of 100"""
+    """classes of the first task, the rest shared out: first=50 tasks=6 is 50 + 5×10 of 100"""
     remainder: Literal["error", "spread"] = "error"
     """what to do when the classes do not divide: refuse, or give the first tasks one class more"""
     order: Literal["cl-bench", "avalanche", "numpy"] | list[int] = "cl-bench"
-    """how --order-seed makes the class order: our own way, as Avalanche's nc_benchmark, or as numpy's
-    permutation after np.random.seed (1993 gives the order of PODNet, DER and PyCIL); or the order itself"""
+    """how --order-seed permutes: cl-bench, avalanche, numpy (PyCIL: seed 1993); or the order itself"""
     valid_fraction: Annotated[float, Ge(0), Lt(1)] = 0.1
     """share of each class's training data held out as task.valid"""
 

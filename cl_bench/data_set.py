@@ -46,6 +46,9 @@ class DataSet(ABC):
     def read(self, root: Path) -> RealData:
         """Decode the files. Raises UserError, naming the file, for a damaged one."""
 
+    def verify(self, root: Path) -> None:  # noqa: B027 - there may be nothing to compare with
+        """Raises UserError, naming the first file that is not what its authors published."""
+
     def fetch(self, root: Path) -> None:
         """Download the files below `root`, whole or not at all. Raises UserError."""
         raise UserError(f"{self.title} cannot be downloaded by a program; {self.how_to_get()}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,6 +77,18 @@ def labels_for(counts: dict[int, int]) -> Tensor:
     classes = sorted(counts)
     repeats = torch.tensor([counts[c] for c in classes], dtype=torch.int64)
     return torch.repeat_interleave(torch.tensor(classes, dtype=torch.int64), repeats)
+
+
+def shared(a: Samples, b: Samples) -> list[tuple[int, int]]:
+    """Pairs (i, j) with a.x[i] equal to b.x[j] in every value; j is the first where there are several."""
+    first: dict[bytes, int] = {}
+    for j, digest in enumerate(_digests(b)):
+        first.setdefault(digest, j)
+    return [(i, first[digest]) for i, digest in enumerate(_digests(a)) if digest in first]
+
+
+def _digests(samples: Samples) -> Iterator[bytes]:
+    return (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in samples.x.numpy())
 
 
 def concat(parts: Iterable[Samples]) -> Samples:

@@ -29,11 +29,8 @@ class TorchvisionSet(DataSet):
     def download(self, root: Path) -> None:
         """Have torchvision download and extract everything below `root`."""
 
-    def verify(self, root: Path) -> None:
-        """Raises UserError, naming the first file that is not what it should be."""
-
     def fetch(self, root: Path) -> None:
-        temporary = None
+        temporary, made = None, not root.exists()
         try:
             root.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".fetch-{self.name}-", dir=root))
@@ -59,6 +56,8 @@ class TorchvisionSet(DataSet):
         finally:
             if temporary is not None:
                 shutil.rmtree(temporary, ignore_errors=True)
+            if made and root.exists() and not any(root.iterdir()):
+                root.rmdir()
 
     def present(self, root: Path, names: list[str]) -> list[Path]:
         """`names` below the folder, as paths. Raises MissingFiles for the first that is not there."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from cl_bench.benchmark import ClassIncremental
+from cl_bench.benchmark import Benchmark, ClassIncremental
 from cl_bench.benchmarks.digits import SplitDigits
 from cl_bench.finished_run import Run
+from cl_bench.options import build as build_options
 from cl_bench.progress import Progress
-from cl_bench.registry import ALL
+from cl_bench.registry import ALL, benchmarks
 from cl_bench.runner import run
 from cl_bench.stream import TaskStream
 
@@ -57,3 +61,58 @@ def fast_run(tmp_path: Path):
         return run(strategy, **settings)
 
     return go
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither read nor fill the user's cache and data folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CL_BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("CL_BENCH_DATA", raising=False)
+        yield
+
+
+USERS_DATA = os.environ.get("CL_BENCH_DATA")
+UNPACK = Path(__file__).parents[2] / "shared" / "data" / "unpack.py"
+
+
+@pytest.fixture(scope="session")
+def real_data(pytestconfig: pytest.Config):
+    """Data root that holds a real data set, by `cl-bench data` name; skips where there is none.
+
+    Looked for in CL_BENCH_DATA, else laid out by a script beside the checkout, once.
+    """
+    from cl_bench.cli.data import data_sets
+    from cl_bench.data_set import MissingFiles
+
+    assert pytestconfig.cache is not None
+    laid_out = Path(pytestconfig.cache.mkdir("real-data"))
+
+    def root(name: str) -> Path:
+        data_set = data_sets()[name]
+        for place in ([Path(USERS_DATA)] if USERS_DATA else []) + [laid_out]:
+            try:
+                data_set.files(place)
+                return place
+            except MissingFiles:
+                pass
+        packed = {"cifar100": "cifar-100", "mnist": "mnist", "flowers102": "flowers-102"}
+        if name not in packed or not UNPACK.is_file():
+            pytest.skip(f"no real {data_set.title}")
+        subprocess.run([sys.executable, str(UNPACK), str(laid_out), packed[name]], check=True)
+        return laid_out
+
+    return root
+
+
+@pytest.fixture
+def build(real_data):
+    """A benchmark by name with options, on its real data."""
+
+    def make(name: str, **options: object) -> Benchmark:
+        cls = benchmarks.get(name)
+        given = build_options(cls.Options, options, name)
+        data_set = cls(given).data_set()
+        return cls(given, real_data(data_set.name) if data_set is not None else None)
+
+    return make

@@ -21,6 +21,7 @@ VERBS = {
     "show": ("cl_bench.cli.show:ShowVerb", "card of a name: paper, options, what it needs"),
     "report": ("cl_bench.cli.report:ReportVerb", "tables and a page of one run, or several compared"),
     "resume": ("cl_bench.cli.resume:ResumeVerb", "go on with an interrupted run"),
+    "data": ("cl_bench.cli.data:DataVerb", "download data sets, and see which are here"),
     "check": ("cl_bench.cli.check:CheckVerb", "validate a strategy, benchmark or generator"),
 }
 

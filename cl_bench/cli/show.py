@@ -1,11 +1,12 @@
-"""`cl-bench show NAME`: a card with paper, options and needs."""
+"""`cl-bench show NAME`: a card with paper, options and needs; of a benchmark its stream, too."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
+from typing import Any
 
-from cl_bench.cli.verb import Verb, add_plugin
+from cl_bench.cli.verb import Verb, add_data_root, add_plugin, assignment, whole_number
 from cl_bench.errors import unknown
 
 
@@ -14,6 +15,10 @@ class ShowVerb(Verb):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME")
+        stream = parser.add_argument_group("the stream of a benchmark")
+        stream.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE")
+        stream.add_argument("--order-seed", type=whole_number, help="seed of the class order")
+        add_data_root(stream)  # type: ignore[arg-type]
         add_plugin(parser)
 
     def execute(self, arguments: argparse.Namespace) -> int:
@@ -24,8 +29,28 @@ class ShowVerb(Verb):
         for index, (kind, name) in enumerate(find(arguments.name)):
             if index:
                 print()
-            print(card(kind, registry.ALL[kind].get(name)))
+            cls = registry.ALL[kind].get(name)
+            print(card(kind, cls), flush=True)
+            if kind == "benchmark":
+                print(f"\n{_stream(cls, arguments)}")
         return 0
+
+
+def _stream(cls: type[Any], arguments: argparse.Namespace) -> str:
+    """The stream's card, or what keeps it from being made."""
+    from cl_bench import options
+    from cl_bench.cli.stream_card import stream_card
+    from cl_bench.data_root import data_root
+    from cl_bench.data_set import MissingFiles
+    from cl_bench.parametrised import Parametrised
+
+    if issubclass(cls, Parametrised) and not cls.argument:
+        return f"stream: say {cls.name}:{cls.takes} to see it"
+    given = options.build(cls.Options, dict(map(assignment, arguments.option)), f"benchmark {cls.name}")
+    try:
+        return stream_card(cls(given, data_root(arguments.data_root)), arguments.order_seed)
+    except MissingFiles as error:
+        return f"stream: {error}"
 
 
 def find(name: str) -> list[tuple[str, str]]:
