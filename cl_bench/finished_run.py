@@ -48,6 +48,11 @@ class Run:
         return len(self.manifest["tasks"])
 
     @property
+    def stationary(self) -> bool:
+        """Whether every task repeats the same classes, so that numbers by task say nothing new."""
+        return bool(self.manifest.get("stationary", False))
+
+    @property
     def finished(self) -> bool:
         return self.directory.finished_tasks() == self.num_tasks
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cl_bench.data_root import data_root
 from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.finished_run import Run
 
@@ -28,6 +29,7 @@ def repeat(run: Run) -> str:
     if config.get("evaluators"):
         words += ["--evaluators", ",".join(config["evaluators"])]
     words += _plugins(config.get("plugins", []))
+    words += _data_root(config)
     for kind in ("strategy", "benchmark", "generator"):
         words += _options(kind, config.get(f"{kind}_options", {}))
     return _join(words)
@@ -39,6 +41,7 @@ def bound(name: str, like: list[Run], root: Path) -> str:
     config = like[0].manifest["config"]
     words = ["--strategy", name, "--benchmark", config["benchmark"], *_setting(config)]
     words += _plugins(plugin for run in like for plugin in run.manifest["config"].get("plugins", []))
+    words += _data_root(config)
     words += _options("benchmark", config.get("benchmark_options", {}))
     if root.resolve() != Path(DEFAULT_OUTPUT).resolve():
         words += ["--output", str(root)]
@@ -51,6 +54,12 @@ def _setting(config: Mapping[str, Any]) -> list[Any]:
         if config.get(key) is not None:
             words += [f"--{key.replace('_', '-')}", config[key]]
     return words
+
+
+def _data_root(config: Mapping[str, Any]) -> list[Any]:
+    """Only where it is not what would be looked in anyway."""
+    root = config.get("data_root")
+    return ["--data-root", root] if root is not None and root != str(data_root()) else []
 
 
 def _plugins(plugins: Iterable[str]) -> list[str]:

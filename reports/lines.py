@@ -18,7 +18,7 @@ from cl_bench.reports import commands
 from cl_bench.run_directory import find
 
 LOWER, UPPER = "lower bound", "upper bound"
-BOUNDS = {"naive": LOWER, "joint": UPPER}
+BOUNDS = {"naive": LOWER, "joint": UPPER}  # where tasks repeat their classes, naive has nothing to learn from
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ def _group(title: str, members: list[Run]) -> Group:
     ]
     lines = [_once_per_seed(same, notes) for same in _alike([run for run in members if run.finished])]
     for name, role in BOUNDS.items():
+        if members[0].stationary and role == LOWER:
+            continue
         if not any(line.strategy == name for line in lines):
             lines.append(_bound(name, role, members, lines, notes))
     lines = _labelled(lines)
@@ -146,7 +148,7 @@ def _group_key(run: Run) -> str:
 
 def _line_key(run: Run) -> str:
     # Evaluators look, they do not touch; a plug-in's code is in the versions.
-    left_out = {"seed", "evaluators", "plugins"}
+    left_out = {"seed", "evaluators", "plugins", "data_root"}
     chosen = {key: value for key, value in run.manifest["config"].items() if key not in left_out}
     return json.dumps(chosen, sort_keys=True)
 

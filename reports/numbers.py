@@ -46,12 +46,14 @@ def at(overall: pd.DataFrame, after_task: int, metric: str) -> float | None:
 
 
 def per_task(run: Run, metric: str) -> pd.DataFrame:
-    """Values of `metric`: a row per finished task, a column per task it is about, NaN where unknown."""
+    """Values of `metric`: a row per finished task, a column per task it is about, NaN where unknown. No
+    columns where every task has the same classes."""
     rows = _finished(run)
     rows = rows[(rows["metric"] == metric) & rows["on_task"].notna() & rows["class"].isna()]
     rows = rows.drop_duplicates(["after_task", "on_task"], keep="last").astype({"on_task": "int64"})
     wide = rows.pivot(index="after_task", columns="on_task", values="value")
-    return wide.reindex(index=range(run.directory.finished_tasks()), columns=range(run.num_tasks))
+    columns = range(0 if run.stationary else run.num_tasks)
+    return wide.reindex(index=range(run.directory.finished_tasks()), columns=columns)
 
 
 def per_class(run: Run, metric: str, after_task: int) -> dict[int, float]:

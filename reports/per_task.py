@@ -21,6 +21,7 @@ def tables(run: Run) -> list[Table]:
     by_task = numbers.per_task(run, OTDD)
     if by_task.notna().any(axis=None):
         found.append(_distance_by_task(run, definitions, by_task))
+    if OTDD in overall.columns:
         found.append(_distance_by_class(run, definitions))
     return found
 
@@ -36,7 +37,7 @@ def shown_metrics(run: Run) -> list[str]:
 def wide(run: Run) -> pd.DataFrame:
     """All numbers by task as one frame, for table.csv: tasks count from 1, values are not rounded."""
     overall, matrix = numbers.overall(run), numbers.per_task(run, MATRIX)
-    matrix.columns = pd.Index([f"{MATRIX}_task_{i + 1}" for i in range(run.num_tasks)])
+    matrix.columns = pd.Index([f"{MATRIX}_task_{i + 1}" for i in range(matrix.shape[1])])
     frame = pd.concat([matrix, overall], axis=1)
     frame.insert(0, "after_task_number", [t + 1 for t in range(len(frame))])
     frame.insert(1, "classes", [class_names(run, t, None) for t in range(len(frame))])
@@ -63,7 +64,7 @@ def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Tabl
         *_leading(),
         *(
             Column(str(i + 1), group=f"{of_task.heading} on task", flat=f"task {i + 1}")
-            for i in range(run.num_tasks)
+            for i in range(matrix.shape[1])
         ),
         *(Column(definitions[name].heading, group=" ") for name in ACCURACY),
     ]
@@ -79,8 +80,9 @@ def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Tabl
         for t in matrix.index
     ]
     sizes = captions.span(numbers.sizes(run, MATRIX, "task"))
+    what = "" if run.stationary else f"{of_task.heading} on task 1, 2, …, then "
     caption = (
-        f"After each task: {of_task.heading} on task 1, 2, …, then over all tasks seen. "
+        f"After each task: {what}over all tasks seen. "
         f"class-IL: arg-max over all classes seen; task-IL: over the classes of the sample's own task. "
         f"n = {sizes or 0} test samples per task. {captions.ARROWS}{_unfinished(run)}"
     )

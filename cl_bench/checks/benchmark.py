@@ -29,7 +29,7 @@ def check_benchmark(request: Request) -> Iterator[Finding]:
         ("valid is cut from train, and smaller", lambda: _parts(trial.stream)),
         ("the same seed gives the same stream", lambda: _same(trial.stream, trial.build())),
         (
-            "another order seed, another order, the same data",
+            "order seed: another order of the same data, refused where there is none",
             lambda: _reordered(trial.stream, trial.benchmark),
         ),
         ("test sets are sealed while a strategy works", lambda: _sealed(trial.stream)),
@@ -105,7 +105,11 @@ def _same(stream: TaskStream, again: TaskStream) -> None:
 
 def _reordered(stream: TaskStream, benchmark: Any) -> None:
     if stream.spec.stationary:
-        return
+        try:
+            benchmark.build(1)
+        except UserError:
+            return
+        raise Problem("takes an order seed, which has no effect where every task has all classes")
     seeds = [seed for seed in (1, 2, 3) if seed != stream.order_seed]
     others = [benchmark.build(seed) for seed in seeds]
     orders = {other.class_order for other in others} | {stream.class_order}

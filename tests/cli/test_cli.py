@@ -244,3 +244,54 @@ def test_show_has_paper_options_and_help(capsys) -> None:
     assert "classifier_steps=400" in text
     assert "lambda=none" in text
     assert "synthetic samples per real sample" in text
+
+
+def test_show_tells_the_stream_of_a_benchmark(capsys) -> None:
+    assert main(["show", "splitdigits", "--order-seed", "4", "-o", "tasks=[4,3,3]"]) == 0
+    out = capsys.readouterr().out
+    assert "order seed  4" in out
+    assert "task 3      3 classes" in out
+    assert "fingerprint e789c16c9c40" in out
+    assert "image, 1×8×8, 10 classes" in out
+    assert main(["show", "digits", "-o", "generations=3"]) == 0
+    assert "task 1…3    10 classes" in capsys.readouterr().out
+
+
+def test_show_without_the_data_tells_what_is_missing(capsys, tmp_path: Path) -> None:
+    assert main(["show", "splitcifar10", "--data-root", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "CIFAR-10 (32×32), 5 tasks × 2 classes." in out
+    assert f"stream: CIFAR-10 is missing: no cifar-10-batches-py/data_batch_1 in {tmp_path}" in out
+
+
+def test_names_with_arguments(capsys, tmp_path: Path) -> None:
+    assert main(["show", "folder"]) == 0
+    assert "stream: say folder:PATH to see it" in capsys.readouterr().out
+    for words, error in (
+        (["run", "--benchmark", "folder"], "benchmark 'folder' needs an argument; say folder:PATH"),
+        (["run", "--benchmark", "folder:"], "benchmark 'folder' needs an argument; say folder:PATH"),
+        (["run", "--benchmark", "splitdigits:x"], "benchmark 'splitdigits' takes no argument"),
+        (["run", "--benchmark", f"folder:{tmp_path}/none", "--strategy", "naive"], "none is not a folder"),
+        (["data", "fetch", "cifar"], "unknown data set 'cifar'; did you mean 'cifar10'"),
+        (["data", "fetch"], "say `cl-bench data fetch NAME`"),
+        (["data", "drop"], "unknown action 'drop'"),
+        (["data", "fetch", "ffhq64", "--data-root", str(tmp_path)], "FFHQ cannot be downloaded by a program"),
+    ):
+        assert main([*words, "--output", str(tmp_path / "runs")] if words[0] == "run" else words) == 2
+        assert error in capsys.readouterr().err
+
+
+def test_the_card_names_samples_in_both_splits(capsys, tmp_path: Path) -> None:
+    import numpy as np
+
+    x = np.arange(40 * 4, dtype=np.uint8).reshape(40, 2, 2)
+    y = np.arange(40) % 2
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=x,
+        y_train=y,
+        x_test=x[36:].copy() + (y[36:, None, None] == 0),
+        y_test=y[36:],
+    )
+    assert main(["show", f"arrays:{tmp_path}/a.npz"]) == 0
+    assert "2 test samples in train, too, left in (test = train): 1 = 37, 3 = 39" in capsys.readouterr().out

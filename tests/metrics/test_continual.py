@@ -42,3 +42,12 @@ def test_inputs_are_not_changed() -> None:
     continual.forgetting(MATRIX)
     continual.backward_transfer(MATRIX)
     assert np.array_equal(copy, MATRIX, equal_nan=True)
+
+
+def test_one_column_where_tasks_repeat_their_classes() -> None:
+    matrix = np.array([[0.9], [0.95], [0.8]])
+    assert continual.average_accuracy(matrix) == pytest.approx(0.8)
+    assert continual.average_incremental_accuracy(matrix) == pytest.approx((0.9 + 0.95 + 0.8) / 3)
+    assert continual.backward_transfer(matrix) == pytest.approx(-0.1)
+    assert continual.forgetting(matrix) == pytest.approx(0.15)
+    assert continual.backward_transfer(matrix[:1]) is None

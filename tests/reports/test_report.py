@@ -296,7 +296,14 @@ def test_the_command_makes_the_same_configuration(make_run: Make, capsys: pytest
             "real": 1.0,
             "synthetic_fraction": 0.2,
         },
-        "benchmark_options": {"tasks": [4, 3, 3], "remainder": "error", "valid_fraction": 0.2},
+        "data_root": "/elsewhere",
+        "benchmark_options": {
+            "tasks": [4, 3, 3],
+            "first": None,
+            "remainder": "error",
+            "order": "cl-bench",
+            "valid_fraction": 0.2,
+        },
         "generator_options": {
             "steps": 7,
             "batch": 16,
