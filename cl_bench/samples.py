@@ -69,7 +69,7 @@ class Samples:
 
 def scaled(x: Tensor) -> Tensor:
     """uint8 images to float32 in [−1, 1]; vectors as they are."""
-    return x.float().mul_(1 / 127.5).sub_(1) if x.dtype == torch.uint8 else x
+    return x.float().div_(127.5).sub_(1) if x.dtype == torch.uint8 else x
 
 
 def labels_for(counts: dict[int, int]) -> Tensor:
