@@ -78,7 +78,7 @@ def test_augmented_batches_against_a_data_loader(build) -> None:
     images = BATCH * BATCHES
     others = ", ".join(f"{workers} workers {images / t:,.0f}" for workers, t in theirs.items())
     print(
-        f"\naugmented batches of {BATCH}, images/s: ours {images / seconds:,.0f}, {seconds / floor:.1f} times "
+        f"\naugmented batches of {BATCH}, images/s: ours {images / seconds:,.0f}, {seconds / floor:.1f}× "
         f"a plain copy to float; DataLoader + PIL {others}; ratio to its best {fastest / seconds:.1f}"
     )
     assert fastest / seconds >= 20
