@@ -18,13 +18,14 @@ class ShowVerb(Verb):
 
     def execute(self, arguments: argparse.Namespace) -> int:
         from cl_bench import registry
+        from cl_bench.progress import Progress
 
         for plugin in arguments.plugin:
             registry.load_plugin(plugin)
         for index, (kind, name) in enumerate(find(arguments.name)):
             if index:
                 print()
-            print(card(kind, registry.ALL[kind].get(name)))
+            print(card(kind, registry.ALL[kind].get(name, Progress())))
         return 0
 
 
