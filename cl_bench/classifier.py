@@ -42,10 +42,13 @@ class Classifier:
         batch: int = 128,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-2,
+        weights: Tensor | None = None,
     ) -> None:
         """Train by cross-entropy on `data`, augmented as the stream allows, with AdamW, from the present
-        weights on, the rate falling to zero by a cosine. Raises TrainingDiverged."""
+        weights on, the rate falling to zero by a cosine. weights: (n,), how often each sample is drawn
+        relative to the others; None for all alike. Raises TrainingDiverged."""
         x, y = data.x.to(self.device), data.y.to(self.device)
+        weights = None if weights is None else weights.to(self.device)
         optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
         )
@@ -53,7 +56,10 @@ class Classifier:
         guard = LossGuard(what)
         self.net.train()
         for _ in progress.steps(steps, what):
-            pick = torch.randint(len(y), (batch,), device=self.device)
+            if weights is None:
+                pick = torch.randint(len(y), (batch,), device=self.device)
+            else:
+                pick = torch.multinomial(weights, batch, replacement=True)
             images = scaled(self.spec.augmentation(x.index_select(0, pick)))
             loss = nn.functional.cross_entropy(self.net(images), y[pick])
             guard.check(loss)

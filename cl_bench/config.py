@@ -19,11 +19,12 @@ from cl_bench.data_root import data_root
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_STRATEGY
 from cl_bench.errors import UserError, unknown
 from cl_bench.parametrised import Parametrised
+from cl_bench.progress import Progress
 
 NO_GENERATOR = "none"
 
 # Packages whose version changes numbers.
-_NUMERIC = ("torch", "numpy", "POT", "scikit-learn")
+_NUMERIC = ("torch", "numpy", "POT", "scikit-learn", "avalanche-lib")
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,11 @@ class Resolved:
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
-def resolve(request: Request) -> Resolved:
-    """Check a request. Raises UserError for anything unknown, mistyped or out of range."""
+def resolve(request: Request, progress: Progress | None = None) -> Resolved:
+    """Check a request; `progress` is told what takes long to load.
+
+    Raises UserError for anything unknown, mistyped or out of range.
+    """
     for plugin in request.plugins:
         registry.load_plugin(plugin)
     if request.limit is not None and request.limit < 4:
@@ -142,9 +146,13 @@ def resolve(request: Request) -> Resolved:
         raise UserError("seeds must be 0 or more, and below 2**63")
     if request.evaluators is not None and not request.evaluators:
         raise UserError("no evaluator named; name at least one, or leave the option out for all")
-    strategy = registry.strategies.get(request.strategy)
+    strategy = registry.strategies.get(request.strategy, progress)
     benchmark = registry.benchmarks.get(request.benchmark)
-    generator_name = request.generator or benchmark.generator
+    generator_name = request.generator or (benchmark.generator if strategy.uses_generator else NO_GENERATOR)
+    if generator_name != NO_GENERATOR and not strategy.uses_generator:
+        raise UserError(
+            f"strategy {strategy.name!r} makes no data; --generator {generator_name} has no effect on it"
+        )
     if generator_name == NO_GENERATOR:
         generator = None
     elif generator_name in registry.generators or ":" in generator_name:

@@ -1,7 +1,8 @@
 """Options as dataclasses: the field's docstring is its help, its type is its check.
 
-A component's `Options` is a dataclass; each field is followed by a docstring. A field called `lambda_`
-is the option `lambda`. Bounds are annotated: `Annotated[float, Ge(0)]`.
+A component's `Options` is a dataclass; each field is followed by a docstring, or, in a dataclass made at
+run time, has metadata "help". A field called `lambda_` is the option `lambda`. Bounds are annotated:
+`Annotated[float, Ge(0)]`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def key_of(field_name: str) -> str:
 
 
 def describe(options: type) -> list[Option]:
-    """The options of a dataclass, in order, with help read from the docstrings under its fields."""
+    """The options of a dataclass, in order; help is in metadata or the docstrings under its fields."""
     help_of: dict[str, str] = {}
     for cls in reversed(options.__mro__):
         if dataclasses.is_dataclass(cls):
@@ -48,11 +49,8 @@ def describe(options: type) -> list[Option]:
             default = field.default_factory()
         required = default is dataclasses.MISSING
         kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-        described.append(
-            Option(
-                key_of(field.name), kind, None if required else default, required, help_of.get(field.name, "")
-            )
-        )
+        text = field.metadata.get("help") or help_of.get(field.name, "")
+        described.append(Option(key_of(field.name), kind, None if required else default, required, text))
     return described
 
 

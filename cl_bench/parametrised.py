@@ -8,11 +8,13 @@ from typing import Any, ClassVar
 class Parametrised:
     """Mixin of a class that is registered as `prefix` and named `prefix:argument`.
 
-    takes: what the argument is, for messages ("PATH"). argument: the argument, "" before there is one.
+    takes: what the argument is, for messages ("PATH"). loads: what long import an argument needs, said before
+    it starts. argument: the argument, "" before there is one.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = ""
     takes: ClassVar[str]
+    loads: ClassVar[str] = ""
     argument: ClassVar[str] = ""
 
     @classmethod

@@ -13,12 +13,14 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from cl_bench.errors import UserError, unknown
 from cl_bench.parametrised import Parametrised
+from cl_bench.progress import Progress
 
 C = TypeVar("C", bound=type)
 
@@ -76,17 +78,18 @@ class Registry:
         self._scan()
         return name in self._targets or name.partition(":")[0] in self._targets
 
-    def get(self, name: str) -> type[Any]:
+    def get(self, name: str, progress: Progress | None = None) -> type[Any]:
         """The class called `name`, which may also be spelled "module:Class" without registration.
 
         In "folder:PATH" a registered name is followed by an argument: the class is then what
         `parametrised` of the class called "folder" makes of it. Raises UserError for an unknown name
         (with the nearest), a target that cannot be imported, or one that does not extend the base class.
+        progress: where to say what takes long to load.
         """
         self._scan()
         prefix, colon, argument = name.partition(":")
         if name not in self._targets and prefix in self._targets and colon:
-            return self._parametrised(prefix, argument)
+            return self._parametrised(prefix, argument, progress or Progress(quiet=True))
         if name not in self._targets and not colon:
             raise unknown(self.kind, name, self._targets)
         target = self._targets.get(name, name)
@@ -99,13 +102,15 @@ class Registry:
         cls.name = name  # type: ignore[attr-defined]  # every base class here has it
         return cls
 
-    def _parametrised(self, prefix: str, argument: str) -> type[Any]:
+    def _parametrised(self, prefix: str, argument: str, progress: Progress) -> type[Any]:
         cls = self.get(prefix)
         if not issubclass(cls, Parametrised):
             raise UserError(f"{self.kind} {prefix!r} takes no argument; say {prefix} instead of {prefix}:…")
         if not argument:
             raise UserError(f"{self.kind} {prefix!r} needs an argument; say {prefix}:{cls.takes}")
-        made: type[Any] = cls.parametrised(argument)
+        loading = bool(cls.loads) and cls.loads not in sys.modules
+        with progress.loading(cls.loads) if loading else nullcontext():
+            made: type[Any] = cls.parametrised(argument)
         made.name = f"{prefix}:{made.argument}"
         return made
 

@@ -69,10 +69,11 @@ def run(
     request = Request(
         strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, root, given
     )
-    resolved = resolve(request)
+    progress = progress or Progress(quiet)
+    resolved = resolve(request, progress)
     config = resolved.config
     path = Path(output) / _folder(config.benchmark) / _folder(config.strategy) / resolved.run_id()
-    return _execute(resolved, path, progress or Progress(quiet))
+    return _execute(resolved, path, progress)
 
 
 def resume(
@@ -93,7 +94,8 @@ def resume(
     request = Config.from_dict(manifest["config"]).request()
     if data_root is not None:
         request = replace(request, data_root=str(data_root))
-    resolved = resolve(request)
+    progress = progress or Progress(quiet)
+    resolved = resolve(request, progress)
     if resolved.run_id() != directory.id:
         now, then = resolved.versions(), manifest["versions"]
         changed = [name for name in sorted({*now, *then}) if now.get(name) != then.get(name)]
@@ -101,7 +103,7 @@ def resume(
             f"{directory.path} was begun by other code ({', '.join(changed) or 'its folder was renamed'}); "
             "start it again with `cl-bench run`"
         )
-    return _execute(resolved, directory.path, progress or Progress(quiet))
+    return _execute(resolved, directory.path, progress)
 
 
 def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:

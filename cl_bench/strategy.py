@@ -54,6 +54,9 @@ class Strategy(ABC):
     needs: ClassVar[str] = "nothing beyond the installed packages"
     Options: ClassVar[type] = NoOptions
 
+    # Whether it ever asks for a generator; without, none is chosen by default, and naming one is an error.
+    uses_generator: ClassVar[bool] = True
+
     # Whether going on after a stop repeats the finished tasks, with their seeds, because `state_dict` holds
     # no more than predictions need. For wrapped libraries whose state only pickling could save.
     resumes_by_repeating: ClassVar[bool] = False

@@ -3,7 +3,7 @@
 A stream is built from one data set by our own class order and split. Avalanche's constructors are not
 used for that: they reseed the global generator, one of them drops remainder classes silently, and
 importing them costs every start many seconds. `TaskStream.avalanche()` gives the same tasks as a
-genuine Avalanche benchmark (see `avalanche_benchmark.py`, the one module that imports it).
+genuine Avalanche benchmark (see `avalanche_bridge.py`, the one module that imports it).
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class TaskStream:
 
     def avalanche(self) -> Any:
         """These tasks as an Avalanche benchmark with `train_stream` and `test_stream`."""
-        from cl_bench.avalanche_benchmark import avalanche_benchmark
+        from cl_bench.avalanche_bridge import avalanche_benchmark
 
         return avalanche_benchmark(self)
 

@@ -3,7 +3,8 @@
 Paper: A. Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual Learning", arXiv 1902.10486; the
 usual real-data baseline of generative replay. Mix: k real samples per old class, lambda 0.
 
-Deviation: batches are drawn from the union of new data and memory, not half from each.
+Batches of the classifier are half new data, half memory, as in the paper; each sample is drawn from memory
+with probability ½, so that the halves are equal in expectation only.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+import torch
 from annotated_types import Ge
+from torch import Tensor
 
 from cl_bench import register_strategy
 from cl_bench.mix import Mix
@@ -28,8 +31,15 @@ class ExperienceReplayOptions(TrainingOptions):
 class ExperienceReplay(MixStrategy):
     """Keep k real samples of each old class (k per class, lambda 0)."""
 
+    version = 2
     paper = "Chaudhry et al. 2019, arXiv 1902.10486"
     Options = ExperienceReplayOptions
 
     def mix(self) -> Mix:
         return Mix(exemplars=self.options.per_class)
+
+    def sampling_weights(self, new: int, total: int) -> Tensor | None:
+        old = total - new
+        if not old or not new:
+            return None
+        return torch.cat([torch.full((new,), 1 / new), torch.full((old,), 1 / old)])

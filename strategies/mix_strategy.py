@@ -43,6 +43,11 @@ class MixStrategy(Strategy):
     def mix(self) -> Mix:
         """The data policy, from the options. Raises UserError for one out of range."""
 
+    def sampling_weights(self, new: int, total: int) -> Tensor | None:
+        """How often the classifier draws each of `total` samples, the first `new` of them new; None:
+        alike."""
+        return None
+
     def __init__(self, setting: Setting, options: Any) -> None:
         super().__init__(setting, options)
         self.policy = self.mix()
@@ -74,7 +79,8 @@ class MixStrategy(Strategy):
             self.classifier = Classifier(self.spec, self.device)
             self.generator = self.setting.new_generator() if self.setting.new_generator else None
 
-        self.classifier.fit(data, self.progress, steps=self.options.classifier_steps)
+        weights = self.sampling_weights(len(new), len(data))
+        self.classifier.fit(data, self.progress, steps=self.options.classifier_steps, weights=weights)
         if self.generator is not None:
             self.generator.fit(data)
 

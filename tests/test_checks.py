@@ -25,7 +25,11 @@ def problems(findings: Iterator[Finding]) -> list[str]:
     return [f"{what}: {problem}" for what, problem in findings if problem is not None]
 
 
-@pytest.mark.parametrize("name", strategies.names())
+# A name that takes an argument is checked with some.
+NAMES = [name for name in strategies.names() if name != "avalanche"] + ["avalanche:EWC", "avalanche:iCaRL"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_shipped_strategies_pass(name: str) -> None:
     findings = list(check_strategy(Request(name, device="cpu")))
     assert [problem for _, problem in findings] == [None] * 9
@@ -85,6 +89,29 @@ class ForgetsGenerator(Bootstrap):
         super().load_state_dict(super().state_dict() | state)
 
 
+class Unrepeatable(Naive):
+    """Goes on by repeating, but learns otherwise the second time."""
+
+    resumes_by_repeating = True
+
+    def observe(self, task):
+        torch.manual_seed(int(torch.randint(1000, (), generator=_OWN)))
+        super().observe(task)
+
+
+class ForgetsOnRepeat(Naive):
+    """Goes on by repeating, but keeps what it needs outside of itself."""
+
+    resumes_by_repeating = True
+    seen = 0
+
+    def observe(self, task):
+        ForgetsOnRepeat.seen += 1
+        if task.index == 1:
+            torch.manual_seed(ForgetsOnRepeat.seen)
+        super().observe(task)
+
+
 class ChangesTask(Naive):
     """Writes into the stream's data."""
 
@@ -118,6 +145,8 @@ _OWN = torch.Generator().manual_seed(0)
         (UsesBatch, "must not use the batch"),
         (ForgetsState, "same state dict predicts otherwise"),
         (ForgetsGenerator, "resumed after task 1 it samples otherwise"),
+        (Unrepeatable, "repeated with the same seed gives another state dict"),
+        (ForgetsOnRepeat, "resumed after task 1 it predicts otherwise"),
         (ChangesTask, "changed the task's own tensors"),
         (Unseeded, "not seeded"),
         (Crashes, r"KeyError: 'gone' \(test_checks.py"),

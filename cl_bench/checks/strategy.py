@@ -33,7 +33,7 @@ def check_strategy(request: Request) -> Iterator[Finding]:
         ("logits: shape, finite, row i from x[i] only", trial.predicts),
         ("samples: shape, type, labels seen so far, seeded", trial.samples),
         ("state dict: a fresh copy predicts and samples the same", trial.restores),
-        ("goes on from its state dict bit for bit", trial.continues),
+        ("goes on after a stop bit for bit", trial.continues),
     )
 
 
@@ -132,10 +132,18 @@ class _StrategyTrial:
     def continues(self) -> None:
         if len(self.stream.tasks) < 2:
             return
-        copy = self._copy()
+        copy = self._repeated() if self.strategy.resumes_by_repeating else self._copy()
         self._observe(copy, 1)
         self._observe(self.strategy, 1)
         self._same(copy, 1, "resumed after task 1 it {} otherwise after task 2 than without a stop")
+
+    def _repeated(self) -> Any:
+        """What the runner goes on with where the state dict is not enough: task 1 learned once more."""
+        copy = self._new()
+        self._observe(copy, 0)
+        same = state.equal(copy.state_dict(), self.checkpoint)
+        require(same, "task 1 repeated with the same seed gives another state dict")
+        return copy
 
     def _same(self, copy: Any, after_task: int, problem: str) -> None:
         """Predictions, samples and depths of `copy` are those of the strategy itself."""

@@ -32,8 +32,10 @@ class CheckVerb(Verb):
 
         for plugin in arguments.plugin:
             registry.load_plugin(plugin)
-        is_class = ":" in arguments.name and arguments.name.partition(":")[0] not in registry.ALL
-        found = [("strategy", arguments.name)] if is_class else find(arguments.name)
+        prefix, colon, _ = arguments.name.partition(":")
+        # "strategy:naive" and "avalanche:EWC" are names; any other colon is that of "module:Class".
+        named = prefix in registry.ALL or any(prefix in known for known in registry.ALL.values())
+        found = find(arguments.name) if named or not colon else [("strategy", arguments.name)]
         kinds = [kind for kind, _ in found if kind != "evaluator"]
         if not kinds:
             raise UserError(
@@ -44,6 +46,7 @@ class CheckVerb(Verb):
         from cl_bench.checks.generator import check_generator
         from cl_bench.checks.strategy import check_strategy
         from cl_bench.config import Request
+        from cl_bench.progress import Progress
 
         looks = {
             "strategy": check_strategy,
@@ -62,8 +65,9 @@ class CheckVerb(Verb):
                 device="cpu",
                 evaluators=("accuracy",),
             )
-            named: dict[str, Any] = {kind: name}
-            request = dataclasses.replace(data, **named)
+            registry.ALL[kind].get(name, Progress())
+            chosen: dict[str, Any] = {kind: name}
+            request = dataclasses.replace(data, **chosen)
             print(f"{kind} {name}")
             for what, problem in looks[kind](request):
                 print(f"  ok    {what}" if problem is None else f"  FAIL  {what}: {problem}", flush=True)

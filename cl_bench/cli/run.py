@@ -92,7 +92,7 @@ class RunVerb(Verb):
         if arguments.dry_run:
             import yaml
 
-            resolved = resolve(Request(**asked))
+            resolved = resolve(Request(**asked), progress)
             content = resolved.config.as_dict() | {"run_id": resolved.run_id()}
             print(yaml.safe_dump(content, sort_keys=False), end="")
             return 0

@@ -23,13 +23,14 @@ class ShowVerb(Verb):
 
     def execute(self, arguments: argparse.Namespace) -> int:
         from cl_bench import registry
+        from cl_bench.progress import Progress
 
         for plugin in arguments.plugin:
             registry.load_plugin(plugin)
         for index, (kind, name) in enumerate(find(arguments.name)):
             if index:
                 print()
-            cls = registry.ALL[kind].get(name)
+            cls = registry.ALL[kind].get(name, Progress())
             print(card(kind, cls), flush=True)
             if kind == "benchmark":
                 print(f"\n{_stream(cls, arguments)}")

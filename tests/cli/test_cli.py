@@ -79,6 +79,10 @@ def refused(capsys, arguments: list[str], code: int = 2) -> str:
         (["list", "stratgies"], "did you mean 'strategies'?"),
         (["list", "runs"], "no runs below"),
         (["show", "ddrg"], "did you mean 'ddgr'?"),
+        (["show", "avalanche:ewk"], "did you mean 'EWC'?"),
+        (["check", "avalanche:ewk"], "did you mean 'EWC'?"),
+        (["run", "--strategy", "avalanche"], "needs an argument; say avalanche:NAME"),
+        (["run", "--strategy", "avalanche:EWC", "--generator", "gaussian"], "has no effect on it"),
         (["check", "ddrg"], "did you mean 'ddgr'?"),
         (["check", "otdd"], "is an evaluator"),
         (["report", "0123"], "no run '0123'"),
@@ -295,3 +299,14 @@ def test_the_card_names_samples_in_both_splits(capsys, tmp_path: Path) -> None:
     )
     assert main(["show", f"arrays:{tmp_path}/a.npz"]) == 0
     assert "2 test samples in train, too, left in (test = train): 1 = 37, 3 = 39" in capsys.readouterr().out
+
+
+def test_names_with_an_argument_are_shown_and_checked(capsys) -> None:
+    assert main(["show", "avalanche:ewc"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("avalanche:EWC  (strategy")
+    assert "Kirkpatrick et al. 2017" in text
+    assert "ewc_lambda=1.0" in text
+    assert "weight of the penalty" in text
+    assert main(["check", "avalanche:Naive", "-o", "classifier_steps=5"]) == 0
+    assert "FAIL" not in capsys.readouterr().out

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cl_bench.classifier import Classifier
 from cl_bench.errors import UserError
 from cl_bench.generators.gaussian import Gaussian, GaussianOptions
 from cl_bench.progress import Progress
 from cl_bench.registry import strategies
 from cl_bench.samples import Samples
+from cl_bench.seeds import isolated
+from cl_bench.strategies.experience_replay import ExperienceReplay, ExperienceReplayOptions
 from cl_bench.strategy import Setting
 from cl_bench.stream import TaskStream
 
@@ -81,3 +84,22 @@ def test_mixed_takes_lambda_or_share_not_both() -> None:
         options(lambda_=0.2, synthetic_fraction=0.5)
     with pytest.raises(ValueError, match="needs real data"):
         options(real=0.0, synthetic_fraction=0.5)
+
+
+def test_half_of_what_experience_replay_draws_is_memory(cpu, quiet, digits) -> None:
+    setting = Setting(digits.spec, cpu, quiet, None)
+    strategy = ExperienceReplay(setting, ExperienceReplayOptions(per_class=5))
+    weights = strategy.sampling_weights(new=300, total=310)
+    assert weights is not None
+    assert weights[300:].sum() == pytest.approx(weights[:300].sum())
+    assert strategy.sampling_weights(new=300, total=300) is None
+
+
+def test_the_classifier_draws_by_weight(cpu, quiet, digits) -> None:
+    """Samples of weight zero leave no trace: class 1 is never learned."""
+    data = digits.tasks[0].train
+    with isolated(0):
+        classifier = Classifier(digits.spec, cpu)
+        classifier.fit(data, quiet, steps=60, weights=(data.y == 0).float())
+    guessed = classifier.predict(data.x)[:, :2].argmax(1)
+    assert set(guessed.tolist()) == {0}
