@@ -13,6 +13,7 @@ from cl_bench.checks.benchmark import check_benchmark
 from cl_bench.checks.findings import Finding
 from cl_bench.checks.generator import check_generator
 from cl_bench.checks.strategy import check_strategy
+from cl_bench.cli.data import data_sets
 from cl_bench.config import Request
 from cl_bench.registry import benchmarks, generators, strategies
 from cl_bench.strategies.bootstrap import Bootstrap
@@ -40,9 +41,21 @@ def test_shipped_generators_pass(name: str) -> None:
     assert problems(check_generator(Request(generator=name, device="cpu"))) == []
 
 
-@pytest.mark.parametrize("name", benchmarks.names())
+@pytest.mark.parametrize("name", ["digits", "splitdigits"])
 def test_shipped_benchmarks_pass(name: str) -> None:
     assert problems(check_benchmark(Request(benchmark=name, device="cpu"))) == []
+
+
+BY_DATA_SET = {
+    name: data_set.name for name, data_set in data_sets().items() if name in benchmarks and name != "ffhq64"
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(BY_DATA_SET))
+def test_benchmarks_on_real_data_pass(name: str, real_data) -> None:
+    root = str(real_data(BY_DATA_SET[name]))
+    assert problems(check_benchmark(Request(benchmark=name, device="cpu", data_root=root))) == []
 
 
 class ReadsTests(Naive):
