@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -19,10 +19,12 @@ from cl_bench.stream import StreamSpec
 @dataclass(frozen=True)
 class Guide:
     """Classifier guidance: `log_prob(x, y)` gives log p(y | x), (n,), for x (n, …) in [−1, 1] and labels
-    y (n,), differentiable in x; `scale` multiplies its gradient."""
+    y (n,), differentiable in x; `scale` multiplies its gradient. target: what it reads, the denoised estimate
+    x̂₀ (the gradient then passes through the denoiser) or the noisy x_t itself."""
 
     log_prob: Callable[[Tensor, Tensor], Tensor]
     scale: float
+    target: Literal["x0", "xt"] = "x0"
 
 
 @dataclass(frozen=True)

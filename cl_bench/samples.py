@@ -72,6 +72,11 @@ def scaled(x: Tensor) -> Tensor:
     return x.float().div_(127.5).sub_(1) if x.dtype == torch.uint8 else x
 
 
+def to_uint8(x: Tensor) -> Tensor:
+    """Images about [−1, 1] to uint8, clipped; the inverse of `scaled`."""
+    return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
 def labels_for(counts: dict[int, int]) -> Tensor:
     """`counts[c]` times each label c, ascending: (n,) int64."""
     classes = sorted(counts)

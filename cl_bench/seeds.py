@@ -44,3 +44,16 @@ def isolated(seed: int, *purpose: str | int) -> Iterator[None]:
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)
+
+
+def per_sample(n: int) -> list[torch.Generator]:
+    """A generator for each of n samples, on the CPU, seeded from one draw of torch's global generator: sample
+    i draws the same numbers however many samples there are and however they are batched."""
+    first = int(torch.randint(2**48, ()))
+    return [torch.Generator().manual_seed(first + i) for i in range(n)]
+
+
+def noise(generators: list[torch.Generator], shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Gaussian noise (n, *shape), row i from generators[i]; the same on every device."""
+    rows = [torch.randn(shape, generator=g) for g in generators]
+    return torch.stack(rows).to(device) if rows else torch.empty(0, *shape, device=device)

@@ -1,0 +1,111 @@
+"""DDPM: a denoising diffusion model of images with a convolutional network and fast samplers.
+
+Papers: J. Ho, A. Jain, P. Abbeel, "Denoising Diffusion Probabilistic Models", 2020; A. Nichol, P. Dhariwal,
+"Improved DDPM", 2021 (cosine schedule); T. Salimans, J. Ho, "Progressive Distillation", 2022 (v-prediction);
+T. Hang et al., "Efficient Diffusion Training via Min-SNR Weighting", 2023. Samplers are those of diffusers:
+DPM-Solver++ (C. Lu et al. 2022), UniPC (W. Zhao et al. 2023), DDIM (J. Song et al. 2021), ancestral (Ho et
+al., algorithm 2).
+
+  x_t = α_t x + σ_t ε with α_t² = ᾱ_t, σ_t² = 1 − ᾱ_t, t = 0 … 999
+  target ε, or v = α_t ε − σ_t x; loss w(t) ‖target − network(x_t, t, y)‖², w = 1 or, with SNR = α²/σ²,
+  min(SNR, γ)/SNR for ε and min(SNR, γ)/(SNR + 1) for v
+
+Deviations: fixed, not learned, variance; the estimate x̂ is clipped at each step; samplers are given x̂.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Interval
+from torch import Tensor
+
+from cl_bench import register_generator
+from cl_bench.generator import Guide
+from cl_bench.generators.image_diffusion import ImageDiffusion, ImageDiffusionOptions
+from cl_bench.progress import Progress
+from cl_bench.seeds import noise
+from cl_bench.stream import StreamSpec
+
+TIMES = 1000
+
+
+@dataclass(frozen=True)
+class DDPMOptions(ImageDiffusionOptions):
+    prediction: Literal["v", "epsilon"] = "v"
+    """what the network predicts"""
+    min_snr: Annotated[float, Ge(0)] | None = None
+    """γ of min-SNR weighting, 5 in its paper; none for an unweighted loss"""
+    sampler: Literal["dpm-solver++", "unipc", "ddim", "ancestral"] = "dpm-solver++"
+    """how noise becomes an image"""
+    sampling_steps: Annotated[int, Interval(gt=1, le=TIMES)] = 20
+    """network evaluations per image"""
+
+
+@register_generator("ddpm")
+class DDPM(ImageDiffusion):
+    """Denoising diffusion of images: UNet, ε- or v-prediction, DPM-Solver++, guidance."""
+
+    paper = "Ho et al. 2020, arXiv 2006.11239; Nichol and Dhariwal 2021; Salimans and Ho 2022"
+    Options = DDPMOptions
+
+    def __init__(
+        self, spec: StreamSpec, options: DDPMOptions, device: torch.device, progress: Progress
+    ) -> None:
+        super().__init__(spec, options, device, progress)
+        squared = _scheduler("ancestral").alphas_cumprod.to(device)
+        self.alphas, self.sigmas = squared.sqrt(), (1 - squared).sqrt()
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        t = torch.randint(TIMES, (len(y),), device=x.device)
+        alpha, sigma = (values[t].view(-1, 1, 1, 1) for values in (self.alphas, self.sigmas))
+        epsilon = torch.randn_like(x)
+        predicted = self.forward(alpha * x + sigma * epsilon, t / TIMES, y)
+        is_v = self.options.prediction == "v"
+        target = alpha * epsilon - sigma * x if is_v else epsilon
+        error = (predicted.float() - target).square().mean((1, 2, 3))
+        if self.options.min_snr is not None:
+            snr = (alpha / sigma).square().flatten()
+            error = error * snr.clamp(max=self.options.min_snr) / (snr + 1 if is_v else snr)
+        return error.mean()
+
+    def clean(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        index = (t * TIMES).round().long()
+        alpha, sigma = (values[index].view(-1, 1, 1, 1) for values in (self.alphas, self.sigmas))
+        predicted = self.averaged(x, t, y).float()
+        return (
+            alpha * x - sigma * predicted
+            if self.options.prediction == "v"
+            else (x - sigma * predicted) / alpha
+        )
+
+    def denoise(self, generators: list[torch.Generator], y: Tensor, guide: Guide | None) -> Tensor:
+        scheduler = _scheduler(self.options.sampler)
+        scheduler.set_timesteps(self.options.sampling_steps, device=self.device)
+        x = noise(generators, self.spec.shape, self.device)
+        more = {"generator": generators} if self.options.sampler == "ancestral" else {}
+        for t in scheduler.timesteps.tolist():
+            alpha, sigma = self.alphas[t].item(), self.sigmas[t].item()
+            clean = self.estimate(x, alpha, sigma, t / TIMES, y, guide)
+            x = scheduler.step(clean, t, x, **more).prev_sample
+        return x
+
+
+def _scheduler(sampler: str) -> Any:
+    """diffusers' sampler, told that it is given x̂."""
+    import diffusers
+
+    shared = {
+        "num_train_timesteps": TIMES,
+        "beta_schedule": "squaredcos_cap_v2",
+        "prediction_type": "sample",
+    }
+    if sampler == "dpm-solver++":
+        return diffusers.DPMSolverMultistepScheduler(**shared, algorithm_type="dpmsolver++")
+    if sampler == "unipc":
+        return diffusers.UniPCMultistepScheduler(**shared, predict_x0=True)
+    if sampler == "ddim":
+        return diffusers.DDIMScheduler(**shared, clip_sample=False)
+    return diffusers.DDPMScheduler(**shared, clip_sample=False)

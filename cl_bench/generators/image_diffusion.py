@@ -1,0 +1,137 @@
+"""What the diffusion and flow generators of images share: networks, training, guidance, sampling in batches.
+
+A subclass says how an image is noised and denoised. All of them estimate the clean image x̂ from
+x_t = α x + σ ε, and guidance moves that estimate, so that it works with every sampler:
+
+  classifier-free:  x̂ ← x̂(∅) + w (x̂(y) − x̂(∅))              J. Ho, T. Salimans 2022, arXiv 2207.12598
+  classifier:       x̂ ← x̂ + s σ²/α ∇_{x_t} log p(y | x̂ or x_t)   P. Dhariwal, A. Nichol 2021, algorithm 2,
+                    which is ε̂ ← ε̂ − s σ ∇_{x_t} log p in terms of the noise
+
+x̂ is clipped to the data range at each step ("static thresholding", Saharia et al. 2022, §2.3).
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Interval
+from torch import Tensor
+
+from cl_bench.errors import UserError
+from cl_bench.generator import Generator, Guide
+from cl_bench.generators.unet import Size, UNet
+from cl_bench.progress import Progress
+from cl_bench.samples import Samples, to_uint8
+from cl_bench.seeds import per_sample
+from cl_bench.state import State, prefixed, under
+from cl_bench.stream import StreamSpec
+from cl_bench.training import Compiled, TrainingOptions, switched, train
+
+
+@dataclass(frozen=True)
+class ImageDiffusionOptions(TrainingOptions):
+    size: Size = "tiny"
+    """network: tiny (1 M parameters, for CPUs), small (6 M), base (36 M, for 32 pixels), large (for 64)"""
+    dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """dropout in the network's residual blocks"""
+    cfg: Annotated[float, Ge(0)] = 1.0
+    """classifier-free guidance weight w; 1 for none"""
+    label_dropout: Annotated[float, Interval(ge=0, lt=1)] | None = None
+    """share of labels hidden in training; none for 0.1 with classifier-free guidance and 0 without"""
+    sampling_batch: Annotated[int, Gt(0)] = 256
+    """images sampled at once"""
+
+
+class ImageDiffusion(Generator):
+    """Subclasses give `loss` and `denoise`, and `clean`, the estimate x̂ of one network evaluation."""
+
+    guidable = True
+    Options = ImageDiffusionOptions
+
+    def __init__(
+        self, spec: StreamSpec, options: ImageDiffusionOptions, device: torch.device, progress: Progress
+    ) -> None:
+        super().__init__(spec, options, device, progress)
+        self.label_dropout = options.label_dropout
+        if self.label_dropout is None:
+            self.label_dropout = 0.1 if options.cfg != 1 else 0.0
+        if options.cfg != 1 and not self.label_dropout:
+            raise UserError(
+                f"generator {self.name!r}: cfg={options.cfg:g} needs a network that knows images without "
+                "labels; leave out label_dropout=0"
+            )
+        self.net = UNet(spec, options.size, options.dropout, progress).to(device)
+        self.averaged = copy.deepcopy(self.net).eval().requires_grad_(False)
+        self.forward = Compiled(self.net, options, device, progress)
+
+    @abstractmethod
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """The training loss, a scalar, of images (n, C, H, W) in [−1, 1] and labels (n,)."""
+
+    @abstractmethod
+    def clean(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        """x̂ from x_t at times t (n,), by the averaged weights."""
+
+    @abstractmethod
+    def denoise(self, generators: list[torch.Generator], y: Tensor, guide: Guide | None) -> Tensor:
+        """An image for each label, about [−1, 1]; image i draws from generators[i] alone."""
+
+    def fit(self, data: Samples) -> None:
+        train(
+            self.net,
+            self.averaged,
+            lambda x, y: self.loss(x, self._hidden(y)),
+            data,
+            self.spec.augmentation,
+            self.options,
+            self.device,
+            self.progress,
+            f"generator {self.name}",
+        )
+
+    def _hidden(self, y: Tensor) -> Tensor:
+        """Labels, some replaced by "any class"."""
+        if not self.label_dropout:
+            return y
+        return torch.where(torch.rand(len(y), device=y.device) < self.label_dropout, self.spec.num_classes, y)
+
+    def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
+        size = min(self.options.sampling_batch, len(labels))
+        generators, parts = per_sample(len(labels)), []
+        for start in range(0, len(labels), max(size, 1)):
+            # All batches have one shape, for compilers and convolution planners; the last begins earlier.
+            begin = min(start, len(labels) - size)
+            y = labels[begin : begin + size].to(self.device)
+            x = self.denoise(generators[begin : begin + size], y, guide)
+            parts.append(to_uint8(x[start - begin :]).cpu())
+        return torch.cat(parts) if parts else torch.empty(0, *self.spec.shape, dtype=torch.uint8)
+
+    def estimate(
+        self, x: Tensor, alpha: float, sigma: float, t: float, y: Tensor, guide: Guide | None
+    ) -> Tensor:
+        """x̂ at time t with all guidance, clipped to [−1, 1]."""
+        times = torch.full((len(y),), t, device=x.device)
+        bf16 = switched(self.options.bf16, self.device.type == "cuda")
+        with torch.set_grad_enabled(guide is not None):
+            x = x.detach().requires_grad_(guide is not None)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                clean = self.clean(x, times, y).float()
+                if self.options.cfg != 1:
+                    unlabelled = self.clean(x, times, torch.full_like(y, self.spec.num_classes)).float()
+                    clean = unlabelled + self.options.cfg * (clean - unlabelled)
+            if guide is not None:
+                read = clean if guide.target == "x0" else x
+                (gradient,) = torch.autograd.grad(guide.log_prob(read, y).sum(), x)
+                clean = clean + guide.scale * sigma**2 / alpha * gradient
+        return clean.detach().clamp(-1, 1)
+
+    def state_dict(self) -> State:
+        return prefixed("net", self.net.state_dict()) | prefixed("averaged", self.averaged.state_dict())
+
+    def load_state_dict(self, state: State) -> None:
+        self.net.load_state_dict(under("net", state))
+        self.averaged.load_state_dict(under("averaged", state))

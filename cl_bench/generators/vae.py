@@ -1,0 +1,135 @@
+"""A convolutional, class-conditional variational autoencoder.
+
+Papers: D. Kingma, M. Welling, "Auto-Encoding Variational Bayes", 2014 (arXiv 1312.6114); O. Rybkin, K.
+Daniilidis, S. Levine, "Simple and Effective VAE Training with Calibrated Decoders", 2021 (2006.13202): the
+decoder's variance is the maximum-likelihood one, which spares the weight β between the two terms.
+
+  loss = (d/2) ln MSE(x, decoder(z, y)) + KL(q(z | x, y) ‖ N(0, I)),  d: values per image,  z ~ q(z | x, y)
+  sampling: decoder(z, y), z ~ N(0, I)
+
+Deviations: samples are the decoder's means, without its pixel noise, as is usual; the loss is divided by d.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from annotated_types import Gt
+from torch import Tensor, nn
+
+from cl_bench import register_generator
+from cl_bench.errors import UserError
+from cl_bench.generator import Generator, Guide
+from cl_bench.progress import Progress
+from cl_bench.samples import Samples, to_uint8
+from cl_bench.seeds import noise, per_sample
+from cl_bench.state import State, prefixed, under
+from cl_bench.stream import StreamSpec
+from cl_bench.training import Compiled, TrainingOptions, train
+
+
+@dataclass(frozen=True)
+class VAEOptions(TrainingOptions):
+    latent: Annotated[int, Gt(0)] = 64
+    """dimensions of z"""
+    width: Annotated[int, Gt(0)] = 32
+    """channels of the first convolution; each later one has twice as many, up to eight times"""
+
+
+@register_generator("vae")
+class VAE(Generator):
+    """Convolutional conditional VAE of images with a calibrated decoder."""
+
+    paper = "Kingma and Welling 2014, arXiv 1312.6114; Rybkin et al. 2021, arXiv 2006.13202"
+    Options = VAEOptions
+
+    def __init__(
+        self, spec: StreamSpec, options: VAEOptions, device: torch.device, progress: Progress
+    ) -> None:
+        super().__init__(spec, options, device, progress)
+        if spec.modality != "image":
+            raise UserError(f"generator 'vae' makes images, not {spec.modality} data")
+        self.net = Autoencoder(spec, options.latent, options.width).to(device)
+        self.averaged = copy.deepcopy(self.net).eval().requires_grad_(False)
+        self.forward = Compiled(self.net, options, device, progress)
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """Negative evidence lower bound per value, up to a constant, of images (n, C, H, W) in [−1, 1]."""
+        out, mean, log_variance = self.forward(x, y)
+        values = math.prod(self.spec.shape)
+        error = (out.float() - x).square().mean()
+        divergence = (mean.square() + log_variance.exp() - 1 - log_variance).float().sum(1).mean() / 2
+        return error.log() / 2 + divergence / values
+
+    def fit(self, data: Samples) -> None:
+        train(
+            self.net,
+            self.averaged,
+            self.loss,
+            data,
+            self.spec.augmentation,
+            self.options,
+            self.device,
+            self.progress,
+            "generator vae",
+        )
+
+    @torch.no_grad()
+    def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
+        z = noise(per_sample(len(labels)), (self.options.latent,), torch.device("cpu"))
+        parts = [
+            to_uint8(self.averaged.decode(part.to(self.device), y.to(self.device))).cpu()
+            for part, y in zip(z.split(BATCH), labels.split(BATCH), strict=True)
+        ]
+        return torch.cat(parts) if parts else torch.empty(0, *self.spec.shape, dtype=torch.uint8)
+
+    def state_dict(self) -> State:
+        return prefixed("net", self.net.state_dict()) | prefixed("averaged", self.averaged.state_dict())
+
+    def load_state_dict(self, state: State) -> None:
+        self.net.load_state_dict(under("net", state))
+        self.averaged.load_state_dict(under("averaged", state))
+
+
+BATCH = 1024
+
+
+class Autoencoder(nn.Module):
+    """Encoder and decoder, both given the label; images are halved down to at most 4 pixels."""
+
+    def __init__(self, spec: StreamSpec, latent: int, width: int) -> None:
+        super().__init__()
+        channels, self.height, self.width = spec.shape
+        halvings = max(math.ceil(math.log2(max(self.height, self.width) / 4)), 1)
+        sizes = [channels, *(width * min(2**k, 8) for k in range(halvings))]
+        scale = 2**halvings
+        self.small = (sizes[-1], math.ceil(self.height / scale), math.ceil(self.width / scale))
+        flat = math.prod(self.small)
+        down, up = [], []
+        for inward, outward in itertools.pairwise(sizes):
+            down += [nn.Conv2d(inward, outward, 4, 2, 1), nn.GroupNorm(8, outward), nn.SiLU()]
+        for inward, outward in itertools.pairwise(reversed(sizes[1:])):
+            up += [nn.ConvTranspose2d(inward, outward, 4, 2, 1), nn.GroupNorm(8, outward), nn.SiLU()]
+        up.append(nn.ConvTranspose2d(sizes[1], channels, 4, 2, 1))
+        self.padding = (0, self.small[2] * scale - self.width, 0, self.small[1] * scale - self.height)
+        self.down, self.up = nn.Sequential(*down, nn.Flatten()), nn.Sequential(*up)
+        self.label = nn.Embedding(spec.num_classes, latent)
+        self.encode = nn.Linear(flat + latent, 2 * latent)
+        self.widen = nn.Linear(2 * latent, flat)
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction (n, C, H, W), and mean and log variance (n, latent) of q(z | x, y)."""
+        hidden = self.down(nn.functional.pad(x, self.padding))
+        mean, log_variance = self.encode(torch.cat([hidden, self.label(y)], 1)).chunk(2, 1)
+        z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+        return self.decode(z, y), mean, log_variance
+
+    def decode(self, z: Tensor, y: Tensor) -> Tensor:
+        """(n, latent) and labels (n,) to images (n, C, H, W), about [−1, 1]."""
+        hidden = self.widen(torch.cat([z, self.label(y)], 1)).view(-1, *self.small)
+        return self.up(nn.functional.silu(hidden))[:, :, : self.height, : self.width]
