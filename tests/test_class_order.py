@@ -61,3 +61,7 @@ def test_tasks_by_default_where_the_classes_are_unknown(classes: int, tasks: int
 
 def test_grouped() -> None:
     assert grouped([3, 1, 2, 0], [1, 3]) == [(3,), (1, 2, 0)]
+
+
+def test_our_own_order_is_the_same_on_every_machine() -> None:
+    assert class_order(100, "cl-bench", 1, "b")[:12] == [16, 80, 90, 57, 14, 81, 32, 41, 43, 60, 89, 23]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def test_the_strategy_in_the_docs_passes_check(capsys, tmp_path: Path, monkeypat
     assert "strategy.steps or generator.steps" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/own-strategy.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/own-strategy.md", "docs/benchmarks.md"]
+)
 def test_every_command_in_the_docs_parses(page: str, capsys, tmp_path: Path, monkeypatch) -> None:
     """Lines of `cl-bench run` resolve, as a dry run; all others name a verb that exists."""
     from cl_bench.cli.main import VERBS
@@ -40,3 +43,11 @@ def test_every_command_in_the_docs_parses(page: str, capsys, tmp_path: Path, mon
         if words[0] == "run" and not own:
             assert main([*words, "--dry-run", "--quiet"]) == 0, words
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_python_of_the_benchmarks_page_runs(capsys) -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    exec(compile(code, "benchmarks.md", "exec"), {})
+    printed = [ast.literal_eval(line) for line in capsys.readouterr().out.splitlines()]
+    assert [sorted(classes) for classes in printed] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]

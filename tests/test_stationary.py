@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -67,3 +71,15 @@ def test_transfer_compares_with_the_first_generation(fast_run) -> None:
 def test_a_strategy_that_keeps_nothing_is_refused(fast_run) -> None:
     with pytest.raises(UserError, match="'naive' keeps nothing of classes it has seen"):
         fast_run("naive", benchmark="digits")
+
+
+def test_a_run_imports_no_avalanche(tmp_path: Path) -> None:
+    code = f"""
+import sys
+import cl_bench
+cl_bench.run("bootstrap", "digits", "gaussian", output={str(tmp_path)!r}, quiet=True, limit=8, generations=1,
+             classifier_steps=5, evaluators=("accuracy",))
+print("avalanche" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

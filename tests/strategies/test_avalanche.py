@@ -262,3 +262,19 @@ def test_a_task_has_exactly_its_steps(digits: TaskStream, monkeypatch, name: str
     # The rate falls, and starts again with the next task.
     assert steps[0] == steps[37] == 1e-3
     assert steps[36] < 1e-5
+
+
+@pytest.mark.slow
+def test_published_accuracies_on_split_mnist(real_data, tmp_path: Path) -> None:
+    """van de Ven and Tolias 2019, arXiv 1904.07734: in class-incremental learning EWC scores about 20 %, as
+    fine-tuning does, and replay far more."""
+    final = {}
+    for name in ("avalanche:Naive", "avalanche:EWC", "avalanche:Replay", "avalanche:Cumulative"):
+        setting = {"output": tmp_path, "data_root": real_data("mnist"), "evaluators": ("accuracy",)}
+        rows = runner.run(name, "splitmnist", quiet=True, **setting).rows
+        last = rows[(rows["metric"] == "average_accuracy_class_il") & (rows["after_task"] == 4)]
+        final[name] = last["value"].item()
+    assert final["avalanche:Naive"] == pytest.approx(0.2, abs=0.03)
+    assert final["avalanche:EWC"] == pytest.approx(0.2, abs=0.03)
+    assert final["avalanche:Replay"] > 0.6
+    assert final["avalanche:Cumulative"] > 0.9
