@@ -98,7 +98,7 @@ class CIFAR100Files(CIFARFiles):
 class CIFAR10(Benchmark):
     source = SOURCE
     needs = "the data: cl-bench data fetch cifar10 (170 MB)"
-    generator = "none"
+    generator = "ddpm"
     augmentation = Augmentation(crop=4, flip=True)
 
     def data_set(self) -> CIFAR10Files:
@@ -108,7 +108,7 @@ class CIFAR10(Benchmark):
 class CIFAR100(Benchmark):
     source = SOURCE
     needs = "the data: cl-bench data fetch cifar100 (169 MB)"
-    generator = "none"
+    generator = "ddpm"
     augmentation = Augmentation(crop=4, flip=True)
 
     def data_set(self) -> CIFAR100Files:

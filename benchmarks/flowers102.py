@@ -98,7 +98,7 @@ class StationaryFlowers102Options(Stationary):
 class Flowers102(Benchmark):
     source = "Nilsback and Zisserman 2008, robots.ox.ac.uk/~vgg/data/flowers/102; no licence stated"
     needs = "the data: cl-bench data fetch flowers102 (345 MB)"
-    generator = "none"
+    generator = "ddpm"
     augmentation = Augmentation(crop=4, flip=True)
 
     def data_set(self) -> Flowers102Files:

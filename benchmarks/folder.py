@@ -101,7 +101,7 @@ class Folder(Parametrised, Benchmark):
     takes = "PATH"
     source = "a folder of the user's"
     transforms = TRANSFORMS.format("size")
-    generator = "none"
+    generator = "ddpm"
     augmentation = Augmentation(crop=4, flip=True)
     Options = FolderOptions
 
@@ -144,7 +144,7 @@ class FFHQ64(StationaryBenchmark):
 
     source = "Karras, Laine and Aila 2019, github.com/NVlabs/ffhq-dataset; CC BY-NC-SA 4.0"
     needs = "images in the folder ffhq64 of the data root"
-    generator = "none"
+    generator = "ddpm"
     augmentation = Augmentation(flip=True)
 
     def data_set(self) -> FFHQ64Files:

@@ -80,7 +80,7 @@ class FashionMNISTFiles(MNISTFiles):
 class MNIST(Benchmark):
     source = "LeCun, Cortes and Burges 1998, yann.lecun.org/exdb/mnist; CC BY-SA 3.0"
     needs = "the data: cl-bench data fetch mnist (12 MB)"
-    generator = "mlp-diffusion"
+    generator = "ddpm"
 
     def data_set(self) -> MNISTFiles:
         return MNISTFiles()
@@ -102,7 +102,7 @@ class SplitFashionMNIST(Benchmark):
 
     source = "Xiao, Rasul and Vollgraf 2017, github.com/zalandoresearch/fashion-mnist; MIT"
     needs = "the data: cl-bench data fetch fashionmnist (31 MB)"
-    generator = "mlp-diffusion"
+    generator = "ddpm"
 
     def data_set(self) -> FashionMNISTFiles:
         return FashionMNISTFiles()

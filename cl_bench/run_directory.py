@@ -5,6 +5,7 @@
     reference.safetensors  the frozen reference classifier
     task_00/               checkpoint, replay set, evaluation samples, pictures, and last of all
         finished.json      written when everything about the task is on disk
+    training_00/           only while a task is trained: checkpoints of the training itself
     report/                tables and page, made from the above at any time
 
 A task counts when its finished.json is there. Opening a run drops what a killed process left of an
@@ -44,6 +45,10 @@ class RunDirectory:
     def task(self, index: int) -> Path:
         """Folder of task `index`."""
         return self.path / f"task_{index:02d}"
+
+    def training(self, index: int) -> Path:
+        """Folder of what a long training of task `index` keeps until the task is finished."""
+        return self.path / f"training_{index:02d}"
 
     @property
     def report(self) -> Path:
@@ -125,6 +130,11 @@ class RunDirectory:
         """Declare task `index` complete; how many rows that makes is remembered, so that a loss is seen."""
         rows = sum(row.after_task <= index for row in self.rows())
         write_json(self.task(index) / FINISHED, costs | {"rows": rows})
+        self.drop_training(index)
+
+    def drop_training(self, index: int) -> None:
+        """Remove what the training of task `index` kept."""
+        shutil.rmtree(self.training(index), ignore_errors=True)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from cl_bench.samples import Samples, concat, labels_for
 from cl_bench.seeds import isolated
 from cl_bench.strategy import Setting, Strategy
 from cl_bench.stream import Task, TaskStream, sealed_tests
+from cl_bench.training import checkpoints_in
 
 
 def run(
@@ -160,13 +161,15 @@ class _Session:
             return self._learn_and_judge(index, folder, history)
         except TrainingDiverged as error:
             self.directory.drop_unfinished()
+            self.directory.drop_training(index)
             saved = self.directory.task(index - 1) / CHECKPOINT if index else "none yet"
             what = f"task {index + 1}, {error.what}"
             raise TrainingDiverged(what, error.step, error.loss, str(saved)) from None
 
     def _learn_and_judge(self, index: int, folder: Path, history: list[Row]) -> list[Row]:
         start = time.perf_counter()
-        with isolated(self.config.seed, "observe", index), sealed_tests():
+        checkpoints = checkpoints_in(self.directory.training(index))
+        with isolated(self.config.seed, "observe", index), sealed_tests(), checkpoints:
             self.strategy.observe(self.stream.tasks[index])
         trained = time.perf_counter()
         state.save(folder / CHECKPOINT, self.strategy.state_dict())

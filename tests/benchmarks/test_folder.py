@@ -65,6 +65,7 @@ def test_a_folder_runs(colours: Path, tmp_path: Path) -> None:
     finished = run(
         "naive",
         f"folder:{colours}",
+        "none",
         quiet=True,
         output=tmp_path / "runs",
         classifier_steps=30,
