@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -160,7 +160,7 @@ def train(
     layout = torch.channels_last if switched(options.channels_last, on_cuda) else torch.contiguous_format
     average, guard = Average(net, averaged, options.ema), LossGuard(what)
     micro_batches = MicroBatches(optimiser, progress)
-    checkpoint = Checkpoint(net, averaged, optimiser, device)
+    checkpoint = Checkpoint({"net": net, "averaged": averaged}, {"net": optimiser}, device)
     net.to(memory_format=layout).train()
     done = checkpoint.restore()
     for step in progress.steps(options.steps, what):
@@ -222,16 +222,19 @@ class MicroBatches:
 
 class Checkpoint:
     """All that a training needs to go on exactly, on disk every CHECKPOINT_SECONDS; nowhere outside
-    `checkpoints_in`."""
+    `checkpoints_in`.
+
+    modules: networks and whatever else changes, as buffers. optimisers: with the learning rates of the step
+    set anew by the training, if it changes them.
+    """
 
     def __init__(
         self,
-        net: nn.Module,
-        averaged: nn.Module,
-        optimiser: torch.optim.Optimizer,
+        modules: Mapping[str, nn.Module],
+        optimisers: Mapping[str, torch.optim.Optimizer],
         device: torch.device,
     ) -> None:
-        self.net, self.averaged, self.optimiser, self.device = net, averaged, optimiser, device
+        self.modules, self.optimisers, self.device = modules, optimisers, device
         self.path: Path | None = None
         self.saved = time.perf_counter()
         place = _place.get()
@@ -244,19 +247,17 @@ class Checkpoint:
         if self.path is None or time.perf_counter() - self.saved < CHECKPOINT_SECONDS:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        moments = {
-            f"{index}.{name}": value
-            for index, entries in self.optimiser.state_dict()["state"].items()
-            for name, value in entries.items()
-        }
-        parts = {
-            "net": self.net.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimiser": moments,
-            "random": {"cpu": torch.get_rng_state()},
-        }
+        parts: dict[str, State] = {"random": {"cpu": torch.get_rng_state()}}
         if self.device.type == "cuda":
             parts["random"]["cuda"] = torch.cuda.get_rng_state(self.device)
+        for name, module in self.modules.items():
+            parts[f"module.{name}"] = module.state_dict()
+        for name, optimiser in self.optimisers.items():
+            parts[f"optimiser.{name}"] = {
+                f"{index}.{key}": value
+                for index, entries in optimiser.state_dict()["state"].items()
+                for key, value in entries.items()
+            }
         content: State = {"done": torch.tensor(done)}
         for name, part in parts.items():
             content |= prefixed(name, part)
@@ -268,14 +269,15 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return 0
         content = states.load(self.path)
-        self.net.load_state_dict(under("net", content))
-        self.averaged.load_state_dict(under("averaged", content))
-        moments: dict[int, State] = {}
-        for key, value in under("optimiser", content).items():
-            index, _, name = key.partition(".")
-            moments.setdefault(int(index), {})[name] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        for name, module in self.modules.items():
+            module.load_state_dict(under(f"module.{name}", content))
+        for name, optimiser in self.optimisers.items():
+            moments: dict[int, State] = {}
+            for entry, value in under(f"optimiser.{name}", content).items():
+                index, _, key = entry.partition(".")
+                moments.setdefault(int(index), {})[key] = value
+            groups = optimiser.state_dict()["param_groups"]
+            optimiser.load_state_dict({"state": moments, "param_groups": groups})
         random = under("random", content)
         torch.set_rng_state(random["cpu"])
         if "cuda" in random:

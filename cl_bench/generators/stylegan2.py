@@ -1,0 +1,249 @@
+"""StyleGAN2 with adaptive discriminator augmentation, class-conditional, for small images.
+
+Papers: T. Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020 (arXiv 1912.04958);
+T. Karras et al., "Training Generative Adversarial Networks with Limited Data" (ADA), 2020 (2006.06676); L.
+Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", 2018 (1801.04406).
+
+With w = mapping(z, y), x̃ = G(w, noise), T a random transform (see adaptive_augmentation.py):
+  D: E softplus(D(T x̃, y)) + E softplus(−D(T x, y))        non-saturating logistic loss
+  G: E softplus(−D(T x̃, y))
+  every 16 steps, D:  16 · γ/2 · E ‖∇_x D(T x, y)‖²         R1 (Mescheder et al., eq. 9)
+  every 8 steps, G:   8 · λ · E (‖J_wᵀ u‖ − a)²             path length (1912.04958, eq. 4), u ~ N(0, I/HW),
+                                                            a: moving average of ‖J_wᵀ u‖, decay 0.99
+  Adam(0, 0.99), each network's rate and betas times and to the power of k/(k + 1) where it is regularised
+  every k steps (1912.04958, appendix B, lazy regularisation)
+  γ = 0.0002 · H · W / batch (2006.06676, implementation details)
+  λ = 1/(log₂ max(H, W) − 1), the paper's ln 2/(r² (ln r − ln 2)) for u ~ N(0, I) (1912.04958, appendix B)
+  sampling: the generator's averaged weights, z ~ N(0, I), noise inputs ~ N(0, I)
+
+Deviations: fakes of a step have the labels of its real images. R1 is taken of the images that D sees, those
+after T. a starts at the first lengths: from 0 it would draw all lengths down for the first thousand steps. No
+style mixing, no truncation of w. The rest is told in stylegan2_networks.py and adaptive_augmentation.py.
+Written from the papers; no code of their authors is used.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Interval
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from cl_bench import register_generator
+from cl_bench.divergence import LossGuard
+from cl_bench.errors import UserError
+from cl_bench.generator import Generator, Guide
+from cl_bench.generators.adaptive_augmentation import AdaptiveAugmentation
+from cl_bench.generators.stylegan2_networks import Discriminator, GeneratorNetwork
+from cl_bench.progress import Progress
+from cl_bench.samples import Samples, to_uint8
+from cl_bench.seeds import noise, per_sample
+from cl_bench.state import State, prefixed, under
+from cl_bench.stream import StreamSpec
+from cl_bench.training import Average, Batches, Checkpoint, Switch, switched
+
+R1_EVERY, PATH_EVERY = 16, 8
+MAPPING_RATE = 0.01  # of the other layers' learning rate
+SMALL = 1e-8
+SAMPLING_BATCH = 256
+
+
+@dataclass(frozen=True)
+class StyleGAN2Options:
+    steps: Annotated[int, Gt(0)] = 5000
+    """training steps per task, each an update of the discriminator and one of the generator"""
+    batch: Annotated[int, Gt(0)] = 64
+    """images per training step"""
+    learning_rate: Annotated[float, Gt(0)] = 2e-3
+    """Adam's rate, for both networks"""
+    ema: Annotated[float, Interval(ge=0, lt=1)] = 0.995
+    """decay of the averaged weights that sampling uses"""
+    width: Annotated[int, Gt(0)] = 32
+    """channels at the image's size; each halving has twice as many, up to eight times"""
+    latent: Annotated[int, Gt(0)] = 128
+    """dimensions of z and w"""
+    mapping_layers: Annotated[int, Gt(0)] = 2
+    """layers from z to w"""
+    r1: Annotated[float, Ge(0)] | None = None
+    """γ of the R1 penalty, 0 for no penalty; none for 0.0002 · pixels / batch"""
+    path_length: Annotated[float, Ge(0)] | None = None
+    """λ of the path length penalty, 0 for no penalty; none for the paper's 1/(log₂ side − 1)"""
+    augment: Annotated[float, Interval(ge=0, le=1)] | None = None
+    """probability p of each transform of what the discriminator sees, 0 for no transforms; none to adapt p"""
+    augment_target: Annotated[float, Interval(gt=-1, lt=1)] | None = None
+    """mean sign of D on real images that an adapting p aims at; none for 0.6"""
+    bf16: Switch = "auto"
+    """bfloat16 autocast, but for the penalties; auto: on CUDA"""
+
+
+@register_generator("stylegan2")
+class StyleGAN2(Generator):
+    """Class-conditional StyleGAN2 with adaptive discriminator augmentation."""
+
+    paper = "Karras et al. 2020, arXiv 1912.04958; Karras et al. 2020 (ADA), arXiv 2006.06676"
+    Options = StyleGAN2Options
+
+    def __init__(
+        self, spec: StreamSpec, options: StyleGAN2Options, device: torch.device, progress: Progress
+    ) -> None:
+        super().__init__(spec, options, device, progress)
+        if spec.modality != "image":
+            raise UserError(f"generator 'stylegan2' makes images, not {spec.modality} data")
+        if options.augment is not None and options.augment_target is not None:
+            raise UserError(
+                "generator 'stylegan2': augment_target has no effect on a fixed "
+                f"augment={options.augment:g}; leave out one of them"
+            )
+        self.net = GeneratorNetwork(
+            spec.shape, spec.num_classes, options.latent, options.mapping_layers, MAPPING_RATE, options.width
+        ).to(device)
+        self.averaged = copy.deepcopy(self.net).eval().requires_grad_(False)
+        self.critic = Discriminator(spec.shape, spec.num_classes, options.width).to(device)
+        target = 0.6 if options.augment_target is None else options.augment_target
+        self.augment = AdaptiveAugmentation(options.augment, target).to(device)
+        self.path = PathLength().to(device)
+        _, height, width = spec.shape
+        self.r1_weight, self.path_weight = options.r1, options.path_length
+        if self.r1_weight is None:
+            self.r1_weight = 0.0002 * height * width / options.batch
+        if self.path_weight is None:
+            self.path_weight = 1 / max(math.log2(max(height, width)) - 1, 1)
+
+    def fit(self, data: Samples) -> None:
+        what = "generator stylegan2"
+        batches = Batches(data, self.spec.augmentation, self.device)
+        critic = Player(self.critic, self.options.learning_rate, R1_EVERY if self.r1_weight else None)
+        maker = Player(self.net, self.options.learning_rate, PATH_EVERY if self.path_weight else None)
+        critic_guard, maker_guard = LossGuard(f"{what}, discriminator"), LossGuard(f"{what}, generator")
+        r1_guard = LossGuard(f"{what}, R1 penalty (every {R1_EVERY} steps)")
+        path_guard = LossGuard(f"{what}, path length penalty (every {PATH_EVERY} steps)")
+        average = Average(self.net, self.averaged, self.options.ema)
+        checkpoint = Checkpoint(
+            self._modules(), {"critic": critic.optimiser, "net": maker.optimiser}, self.device
+        )
+        bf16 = switched(self.options.bf16, self.device.type == "cuda")
+        done = checkpoint.restore()
+        for step in self.progress.steps(self.options.steps, what):
+            if step < done:
+                continue
+            x, y = batches.draw(self.options.batch)
+
+            critic.plays_against(maker)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                with torch.no_grad():
+                    fake = self.net.draw(y)
+                on_fake, on_real = self.critic(self.augment(fake), y), self.critic(self.augment(x), y)
+            critic.descend(softplus(on_fake.float()).mean() + softplus(-on_real.float()).mean(), critic_guard)
+            self.augment.adapt(step, on_real.detach())
+            if self.r1_weight and step % R1_EVERY == 0:
+                penalty = r1(self.critic, self.augment(x), y)
+                critic.descend(R1_EVERY * self.r1_weight / 2 * penalty, r1_guard)
+
+            maker.plays_against(critic)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                on_fake = self.critic(self.augment(self.net.draw(y)), y)
+            maker.descend(softplus(-on_fake.float()).mean(), maker_guard)
+            if self.path_weight and step % PATH_EVERY == 0:
+                # Half a batch: the penalty needs memory for second derivatives.
+                penalty = self.path(self.net, y[: (len(y) + 1) // 2])
+                maker.descend(PATH_EVERY * self.path_weight * penalty, path_guard)
+
+            average.update(step)
+            checkpoint.save_now_and_then(step + 1)
+        checkpoint.remove()
+        for player in (critic, maker):
+            player.rests()
+
+    @torch.no_grad()
+    def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
+        generators, parts = per_sample(len(labels)), []
+        for start in range(0, len(labels), SAMPLING_BATCH):
+            some = generators[start : start + SAMPLING_BATCH]
+            z = noise(some, (self.options.latent,), self.device)
+            noises = [noise(some, shape, self.device) for shape in self.averaged.synthesis.noise_shapes]
+            y = labels[start : start + SAMPLING_BATCH].to(self.device)
+            parts.append(to_uint8(self.averaged(z, y, noises)).cpu())
+        return torch.cat(parts) if parts else torch.empty(0, *self.spec.shape, dtype=torch.uint8)
+
+    def _modules(self) -> dict[str, nn.Module]:
+        """All that training changes."""
+        return {
+            "net": self.net,
+            "averaged": self.averaged,
+            "critic": self.critic,
+            "augment": self.augment,
+            "path": self.path,
+        }
+
+    def state_dict(self) -> State:
+        state: State = {}
+        for name, module in self._modules().items():
+            state |= prefixed(name, module.state_dict())
+        return state
+
+    def load_state_dict(self, state: State) -> None:
+        for name, module in self._modules().items():
+            module.load_state_dict(under(name, state))
+
+
+class Player:
+    """A network with its optimiser. every: steps between its penalties, None without."""
+
+    def __init__(self, net: nn.Module, learning_rate: float, every: int | None) -> None:
+        self.net = net
+        share = every / (every + 1) if every else 1.0
+        self.optimiser = torch.optim.Adam(
+            net.parameters(), learning_rate * share, (0.0, 0.99**share), SMALL, fused=True
+        )
+
+    def plays_against(self, other: Player) -> None:
+        """From here on this network learns and the other does not."""
+        other.net.requires_grad_(False)
+        self.net.requires_grad_(True)
+
+    def descend(self, loss: Tensor, guard: LossGuard) -> None:
+        """One update. Raises TrainingDiverged."""
+        guard.check(loss)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+
+    def rests(self) -> None:
+        """Training is over."""
+        self.optimiser.zero_grad()
+        self.net.requires_grad_(True)
+
+
+def r1(critic: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """E ‖∇_x D(x, y)‖², a scalar, over images x (n, C, H, W); critic: (x, y) to logits (n,)."""
+    x = x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(x, y).sum(), x, create_graph=True)
+    return gradient.square().flatten(1).sum(1).mean()
+
+
+class PathLength(nn.Module):
+    """E (‖J_wᵀ u‖ − a)² of a generator network; `mean` is a, 0 before the first lengths are known."""
+
+    mean: Tensor
+
+    def __init__(self, decay: float = 0.99) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("mean", torch.tensor(0.0))
+
+    def forward(self, net: GeneratorNetwork, y: Tensor) -> Tensor:
+        """The penalty, a scalar, of images drawn for labels y (n,); moves the mean."""
+        w = net.mapping(torch.randn(len(y), net.latent, device=y.device), y)
+        x = net.synthesis(w, net.noises(len(y), y.device))
+        u = torch.randn_like(x) / math.sqrt(x.shape[2] * x.shape[3])
+        (gradient,) = torch.autograd.grad((x * u).sum(), w, create_graph=True)
+        lengths = (gradient.square().sum(1) + SMALL).sqrt()
+        now = lengths.detach().mean()
+        self.mean.copy_(torch.where(self.mean == 0, now, torch.lerp(now, self.mean, self.decay)))
+        return (lengths - self.mean).square().mean()
