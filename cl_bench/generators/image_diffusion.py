@@ -35,7 +35,7 @@ from cl_bench.training import Compiled, TrainingOptions, switched, train
 @dataclass(frozen=True)
 class ImageDiffusionOptions(TrainingOptions):
     size: Size = "tiny"
-    """network: tiny (2.6 M parameters, for CPUs), small (6.5 M), base (36 M, for 32 pixels), large (77 M, for 64)"""
+    """network: tiny (2.6 M parameters, for CPUs), small (6.5 M), base (36 M, 32 pixels), large (77 M, 64)"""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """dropout in the network's residual blocks"""
     cfg: Annotated[float, Ge(0)] = 1.0
