@@ -35,7 +35,7 @@ def body(spec: StreamSpec, width: int, dropout: float = 0.0) -> nn.Sequential:
 def _convolutional(channels: int, size: int, width: int, dropout: float) -> nn.Sequential:
     """3×3 convolutions, each but the first halving the image down to 4 pixels, then the mean over pixels.
 
-    A hidden layer after the mean would have no normalisation, and dies within a few tasks of fine-tuning.
+    With a hidden layer after the mean, the fifth task of CIFAR-100 was learned no better than by chance.
     """
     halvings = max(math.ceil(math.log2(size / 4)), 0)
     sizes = [channels, *(min(32 * 2**k, width) for k in range(halvings)), width]

@@ -17,8 +17,8 @@ With w = mapping(z, y), x̃ = G(w, noise), T a random transform (see adaptive_au
   sampling: the generator's averaged weights, z ~ N(0, I), noise inputs ~ N(0, I)
 
 Deviations: fakes of a step have the labels of its real images. R1 is taken of the images that D sees, those
-after T. a starts at the first lengths: from 0 it would draw all lengths down for the first thousand steps. No
-style mixing, no truncation of w. The rest is told in stylegan2_networks.py and adaptive_augmentation.py.
+after T. a starts at the first lengths, not at 0; whether that helps was not shown. No style mixing, no
+truncation of w. The rest is told in stylegan2_networks.py and adaptive_augmentation.py.
 Written from the papers; no code of their authors is used.
 """
 
