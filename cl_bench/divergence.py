@@ -20,11 +20,12 @@ class LossGuard:
         self._bound = math.inf
         self._step = 0
 
-    def check(self, loss: Tensor) -> None:
-        """Call once a step, before the update. Raises TrainingDiverged."""
+    def check(self, loss: Tensor) -> float:
+        """Call once a step, before the update: the loss as a number. Raises TrainingDiverged."""
         self._step += 1
         value = loss.item()
         if self._step == 1:
             self._bound = self.factor * max(abs(value), 1.0)
         if not math.isfinite(value) or abs(value) > self._bound:
             raise TrainingDiverged(self.what, self._step, value)
+        return value

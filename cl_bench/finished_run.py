@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cl_bench.samples import Samples
+    from cl_bench.strategy import Strategy
+    from cl_bench.stream import StreamSpec
 
 
 class Run:
@@ -51,6 +53,27 @@ class Run:
     def stationary(self) -> bool:
         """Whether every task repeats the same classes, so that numbers by task say nothing new."""
         return bool(self.manifest.get("stationary", False))
+
+    @property
+    def spec(self) -> StreamSpec:
+        """What its strategy knew of the stream, but for the augmentation. Raises UserError."""
+        from cl_bench.stream import StreamSpec
+
+        if "shape" not in self.manifest:
+            raise UserError(f"{self.path} was written by an older cl-bench; run it again")
+        return StreamSpec(
+            self.manifest["modality"],
+            tuple(self.manifest["shape"]),
+            tuple(self.manifest["class_names"]),
+            self.num_tasks,
+            self.stationary,
+        )
+
+    def restored(self, task: int | None = None, device: str = "auto") -> Strategy:
+        """Its strategy as it was after `task` (None: the last finished one), to sample and predict with."""
+        from cl_bench.trained import trained_strategy
+
+        return trained_strategy(self, task, device)
 
     @property
     def finished(self) -> bool:

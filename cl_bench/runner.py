@@ -19,12 +19,15 @@ from typing import Any
 import torch
 
 from cl_bench import state
+from cl_bench.checkpoint import kept_in
 from cl_bench.config import Config, Request, Resolved, resolve
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT, DEFAULT_STRATEGY
 from cl_bench.environment import environment, git_revision
 from cl_bench.errors import TrainingDiverged, UserError
 from cl_bench.evaluator import Evaluator, Evidence
 from cl_bench.finished_run import Run
+from cl_bench.generator import Generator
+from cl_bench.processes import Processes, first, join, together
 from cl_bench.progress import Progress
 from cl_bench.reference import Reference
 from cl_bench.rows import Measurement, Row
@@ -32,8 +35,8 @@ from cl_bench.run_directory import CHECKPOINT, REFERENCE, REPLAY, SAMPLES, RunDi
 from cl_bench.samples import Samples, concat, labels_for
 from cl_bench.seeds import isolated
 from cl_bench.strategy import Setting, Strategy
-from cl_bench.stream import Task, TaskStream, sealed_tests
-from cl_bench.training import checkpoints_in
+from cl_bench.stream import StreamSpec, Task, TaskStream, sealed_tests
+from cl_bench.transfer import transfer
 
 
 def run(
@@ -70,7 +73,7 @@ def run(
     request = Request(
         strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, root, given
     )
-    progress = progress or Progress(quiet)
+    progress = progress or Progress(quiet or not first())
     resolved = resolve(request, progress)
     config = resolved.config
     path = Path(output) / _folder(config.benchmark) / _folder(config.strategy) / resolved.run_id()
@@ -95,7 +98,7 @@ def resume(
     request = Config.from_dict(manifest["config"]).request()
     if data_root is not None:
         request = replace(request, data_root=str(data_root))
-    progress = progress or Progress(quiet)
+    progress = progress or Progress(quiet or not first())
     resolved = resolve(request, progress)
     if resolved.run_id() != directory.id:
         now, then = resolved.versions(), manifest["versions"]
@@ -114,7 +117,10 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         stream = resolved.new_benchmark().build(config.order_seed, config.limit)
     device = torch.device(config.device)
     with isolated(config.seed, "strategy"), sealed_tests():
-        strategy = new_strategy(resolved, stream, device, progress)
+        strategy = new_strategy(resolved, stream.spec, device, progress)
+    processes = join(config.device)
+    if processes.index > 0:
+        return _assist(config, stream, strategy, RunDirectory(path), processes, progress)
     with locked(path) as directory:
         directory.create(_manifest(resolved, directory.id, stream))
         _check_data(directory, stream)
@@ -122,6 +128,7 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         done = directory.finished_tasks()
         if done:
             progress.say(f"{done} of {len(stream.tasks)} tasks are finished in {path}")
+        processes.agree(done)
         if done == len(stream.tasks):
             return Run(directory)
         if done:
@@ -130,14 +137,43 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         reference = None
         if any("features" in judge.needs for judge in judges):
             reference = _reference(directory, stream, device, progress)
-        session = _Session(config, stream, strategy, judges, reference, directory, device, progress)
+        session = _Session(
+            config, stream, strategy, judges, reference, directory, device, processes, progress
+        )
         if not done:
             history += session.judge(-1, [judge for judge in judges if judge.before_first], history)
         for task in stream.tasks[done:]:
             classes = ", ".join(stream.spec.class_names[c] for c in task.classes)
             progress.task(task.index, len(stream.tasks), f"classes {classes}")
             history += session.learn_and_judge(task.index, history)
+        processes.agree(len(stream.tasks))
         return Run(directory)
+
+
+def _assist(
+    config: Config,
+    stream: TaskStream,
+    strategy: Strategy,
+    directory: RunDirectory,
+    processes: Processes,
+    progress: Progress,
+) -> Run:
+    """What the processes other than the first do: learn with it. It alone judges and writes."""
+    done = processes.agree(0)
+    if 0 < done < len(stream.tasks):
+        _restore(strategy, directory, stream.tasks[:done], config.seed, progress)
+    for task in stream.tasks[done:]:
+        _learn(strategy, task, config.seed, directory, processes)
+    if done < len(stream.tasks):
+        processes.agree(0)
+    return Run(directory)
+
+
+def _learn(strategy: Strategy, task: Task, seed: int, directory: RunDirectory, processes: Processes) -> None:
+    """Task `task` from beginning to end, the same in every process."""
+    kept = kept_in(directory.training(task.index), directory.task(task.index))
+    with isolated(seed, "observe", task.index), sealed_tests(), kept, together(processes):
+        strategy.observe(task)
 
 
 @dataclass
@@ -151,6 +187,7 @@ class _Session:
     reference: Reference | None
     directory: RunDirectory
     device: torch.device
+    processes: Processes
     progress: Progress
 
     def learn_and_judge(self, index: int, history: list[Row]) -> list[Row]:
@@ -168,9 +205,7 @@ class _Session:
 
     def _learn_and_judge(self, index: int, folder: Path, history: list[Row]) -> list[Row]:
         start = time.perf_counter()
-        checkpoints = checkpoints_in(self.directory.training(index))
-        with isolated(self.config.seed, "observe", index), sealed_tests(), checkpoints:
-            self.strategy.observe(self.stream.tasks[index])
+        _learn(self.strategy, self.stream.tasks[index], self.config.seed, self.directory, self.processes)
         trained = time.perf_counter()
         state.save(folder / CHECKPOINT, self.strategy.state_dict())
         replay = self.strategy.replay
@@ -266,13 +301,19 @@ class _Session:
         return samples
 
 
-def new_strategy(
-    resolved: Resolved, stream: TaskStream, device: torch.device, progress: Progress
-) -> Strategy:
+def new_strategy(resolved: Resolved, spec: StreamSpec, device: torch.device, progress: Progress) -> Strategy:
     """The strategy before its first task, with the generator it was asked to use."""
     make, options = resolved.generator, resolved.generator_options
-    new_generator = None if make is None else lambda: make(stream.spec, options, device, progress)
-    setting = Setting(stream.spec, device, progress, new_generator)
+
+    def new_generator() -> Generator:
+        assert make is not None
+        generator: Generator = make(spec, options, device, progress)
+        weights = getattr(options, "weights", None)
+        if weights is not None:
+            transfer(generator, weights, progress)
+        return generator
+
+    setting = Setting(spec, device, progress, None if make is None else new_generator)
     strategy: Strategy = resolved.strategy(setting, resolved.strategy_options)
     return strategy
 
@@ -356,6 +397,8 @@ def _manifest(resolved: Resolved, run_id: str, stream: TaskStream) -> dict[str, 
         },
         "tasks": [list(task.classes) for task in stream.tasks],
         "stationary": stream.spec.stationary,
+        "modality": stream.spec.modality,
+        "shape": list(stream.spec.shape),
         "class_names": list(stream.spec.class_names),
         "metrics": metrics,
         "reference": None,

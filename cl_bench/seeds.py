@@ -35,7 +35,8 @@ def isolated(seed: int, *purpose: str | int) -> Iterator[None]:
     """Seed torch, numpy and random from (seed, purpose) inside; leave the caller's state untouched."""
     derived = derive(seed, *purpose)
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
         torch.manual_seed(derived)
         random.seed(derived)
         np.random.seed(derived % 2**32)

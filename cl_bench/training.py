@@ -1,84 +1,89 @@
 """One training loop for all image generators: data on the device, speed where the device has it, no lost
 work.
 
-A generator brings its network and a loss; the loop brings batches, precision, the optimiser, averaged
-weights, a guard against divergence, and, inside `checkpoints_in(folder)`, a checkpoint every so often from
-which a killed training goes on exactly: the same steps, the same random numbers.
+A generator brings its network, what it draws at random for a batch, and a loss of both; the loop brings
+batches, precision, the optimiser, averaged weights, a guard against divergence, checkpoints (see
+checkpoint.py), a record (training_record.py) and the other processes, if there are any (processes.py).
+
+    x, y ~ data;  u = draw(x, y);  minimise loss(x, y, *u), a mean over rows
+
+Because all that is random is drawn for the whole batch first, the loss is the same however its rows are
+parted: among processes, or to fit into memory. (A loss that is no mean over rows, vae's, differs a little.)
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from annotated_types import Gt, Interval
+from annotated_types import Ge, Gt, Interval
 from torch import Tensor, nn
 
-from cl_bench import state as states
 from cl_bench.augmentation import Augmentation
+from cl_bench.checkpoint import Checkpoint
 from cl_bench.divergence import LossGuard
+from cl_bench.processes import working
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples, scaled
-from cl_bench.state import State, prefixed, under
+from cl_bench.training_record import Previews, TrainingRecord
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Draw = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+Loss = Callable[..., Tensor]
 Switch = Literal["auto", "on", "off"]
-
-CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
-    """Options of every generator that this loop trains."""
+class LoopOptions:
+    """Options of every generator that is trained step by step on images."""
 
-    steps: Annotated[int, Gt(0)] = 2000
-    """training steps per task"""
+    DEFAULT_STEPS: ClassVar[int] = 2000
+
+    steps: Annotated[int, Gt(0)] | None = None
+    """training steps per task; none for epochs, or, without those, 2,000 (stylegan2: 5,000)"""
+    epochs: Annotated[float, Gt(0)] | None = None
+    """training length in passes over the task's training set, instead of steps"""
     batch: Annotated[int, Gt(0)] = 128
-    """images per training step"""
-    learning_rate: Annotated[float, Gt(0)] = 3e-4
-    """AdamW's rate after a warm-up over the first twentieth of the steps, falling to zero by a cosine"""
+    """images per training step, over all processes"""
     ema: Annotated[float, Interval(ge=0, lt=1)] = 0.999
     """decay of the averaged weights that sampling uses"""
-    clip: Annotated[float, Gt(0)] = 1.0
-    """largest norm of the gradient"""
+    weights: str | None = None
+    """run, or safetensors file, whose generator a fresh one begins as; what does not fit begins at random"""
+    grid_every: Annotated[int, Ge(0)] = 0
+    """steps between sample grids in the task's folder; 0 for none"""
     bf16: Switch = "auto"
     """bfloat16 autocast; auto: on CUDA"""
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(f"steps={self.steps} and epochs={self.epochs:g} are two lengths; give one")
+
+    def steps_for(self, n: int) -> int:
+        """Training steps on a set of n images."""
+        if self.epochs is not None:
+            return max(math.ceil(self.epochs * n / self.batch), 1)
+        return self.steps or self.DEFAULT_STEPS
+
+
+@dataclass(frozen=True)
+class TrainingOptions(LoopOptions):
+    """Options of every generator that `train` trains."""
+
+    learning_rate: Annotated[float, Gt(0)] = 3e-4
+    """AdamW's rate after a warm-up over the first twentieth of the steps, falling to zero by a cosine"""
+    clip: Annotated[float, Gt(0)] = 1.0
+    """largest norm of the gradient"""
     channels_last: Switch = "auto"
     """NHWC memory format; auto: on CUDA"""
     compile: Switch = "auto"
-    """torch.compile of the network; auto: on CUDA, from 1,000 steps on"""
+    """torch.compile of the network; auto: on CUDA, unless steps are fewer than 1,000"""
 
 
 def switched(switch: Switch, auto: bool) -> bool:
     """The value of a switch where "auto" means `auto`."""
     return auto if switch == "auto" else switch == "on"
-
-
-class _Place:
-    """Where checkpoints go. started: how many trainings began there; it numbers their files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.started = folder, 0
-
-
-_place: ContextVar[_Place | None] = ContextVar("where training keeps its checkpoints", default=None)
-
-
-@contextmanager
-def checkpoints_in(folder: Path) -> Iterator[None]:
-    """Trainings inside keep a checkpoint in `folder` while they run, and go on from one that is there."""
-    token = _place.set(_Place(folder))
-    try:
-        yield
-    finally:
-        _place.reset(token)
 
 
 class Compiled:
@@ -89,7 +94,7 @@ class Compiled:
         self, net: nn.Module, options: TrainingOptions, device: torch.device, progress: Progress
     ) -> None:
         self.net, self.progress = net, progress
-        wanted = switched(options.compile, device.type == "cuda" and options.steps >= 1000)
+        wanted = switched(options.compile, device.type == "cuda" and (options.steps or 1000) >= 1000)
         self.call: Callable[..., Any] = torch.compile(net) if wanted else net
 
     def __call__(self, *inputs: Tensor) -> Any:
@@ -140,6 +145,7 @@ class Batches:
 def train(
     net: nn.Module,
     averaged: nn.Module,
+    draw: Draw,
     loss: Loss,
     data: Samples,
     augmentation: Augmentation,
@@ -147,12 +153,15 @@ def train(
     device: torch.device,
     progress: Progress,
     what: str,
+    sample: Callable[[Tensor], Tensor],
 ) -> None:
-    """Train `net` in place for `options.steps` steps and keep `averaged` as its moving average.
+    """Train `net` in place and keep `averaged` as its moving average.
 
-    loss: (x (n, C, H, W) float in [−1, 1], y (n,)) to a scalar, calling `net` inside. Raises
-    TrainingDiverged.
+    draw: (x (n, C, H, W) float in [−1, 1], y (n,)) to what the loss needs besides, each with n rows. loss:
+    (x, y, *drawn) to the mean over rows, a scalar, calling `net` inside. sample: labels to images, for
+    grids of samples. Raises TrainingDiverged.
     """
+    steps = options.steps_for(len(data))
     batches = Batches(data, augmentation, device)
     optimiser = torch.optim.AdamW(net.parameters(), options.learning_rate, weight_decay=0.0, fused=True)
     on_cuda = device.type == "cuda"
@@ -160,22 +169,26 @@ def train(
     layout = torch.channels_last if switched(options.channels_last, on_cuda) else torch.contiguous_format
     average, guard = Average(net, averaged, options.ema), LossGuard(what)
     micro_batches = MicroBatches(optimiser, progress)
-    checkpoint = Checkpoint({"net": net, "averaged": averaged}, {"net": optimiser}, device)
+    record = TrainingRecord(what, steps, options.batch)
+    checkpoint = Checkpoint({"net": net, "averaged": averaged, "record": record}, {"net": optimiser}, device)
+    previews = Previews(options.grid_every, sample, data.classes, checkpoint)
     net.to(memory_format=layout).train()
     done = checkpoint.restore()
-    for step in progress.steps(options.steps, what):
-        if step < done:
-            continue
+    record.begin(done)
+    for step in progress.steps(steps, what, done, options.batch):
         for group in optimiser.param_groups:
-            group["lr"] = options.learning_rate * rate(step, options.steps)
+            group["lr"] = options.learning_rate * rate(step, steps)
         x, y = batches.draw(options.batch)
+        x = x.contiguous(memory_format=layout)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            total = micro_batches.backward(loss, x.contiguous(memory_format=layout), y)
-        guard.check(total)
+            total = micro_batches.backward(loss, (x, y, *draw(x, y)))
+        record.add(step, guard.check(total))
         nn.utils.clip_grad_norm_(net.parameters(), options.clip)
         optimiser.step()
         average.update(step)
+        previews.after(step + 1)
         checkpoint.save_now_and_then(step + 1)
+    record.write(checkpoint)
     checkpoint.remove()
     optimiser.zero_grad()
     net.eval()
@@ -191,100 +204,44 @@ def rate(step: int, steps: int) -> float:
 
 
 class MicroBatches:
-    """Gradients of a batch in as many parts as memory asks for: the effective batch stays the same."""
+    """Gradients of a batch, computed by all processes, each its rows, in as many parts as memory asks for:
+    the effective batch stays the same."""
 
     def __init__(self, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
         self.optimiser, self.progress, self.parts = optimiser, progress, 1
 
-    def backward(self, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
-        """Set the parameters' gradients to that of the mean loss; the loss. Out of memory halves the
-        parts."""
+    def backward(self, loss: Loss, inputs: Sequence[Tensor]) -> Tensor:
+        """Set the parameters' gradients to that of the mean loss over all rows of `inputs`; the loss. Out
+        of memory halves the parts."""
+        total = self._own_share(loss, inputs)
+        gradients = [
+            parameter.grad
+            for group in self.optimiser.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        working().sum([*gradients, total])
+        return total
+
+    def _own_share(self, loss: Loss, inputs: Sequence[Tensor]) -> Tensor:
+        n = len(inputs[0])
+        mine = working().rows(n)
         while True:
             try:
-                return self._backward(loss, x, y)
+                return self._backward(loss, [values[mine] for values in inputs], n)
             except torch.OutOfMemoryError:
-                if self.parts >= len(y):
+                if self.parts >= mine.stop - mine.start:
                     raise
-                self.parts = min(2 * self.parts, len(y))
+                self.parts = min(2 * self.parts, mine.stop - mine.start)
             # Outside the handler, whose traceback keeps the activations alive.
             torch.cuda.empty_cache()
-            self.progress.say(f"out of memory: batches of {len(y)} in {self.parts} parts from here on")
+            self.progress.say(f"out of memory: batches of {n} in {self.parts} parts from here on")
 
-    def _backward(self, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
+    def _backward(self, loss: Loss, inputs: Sequence[Tensor], n: int) -> Tensor:
         self.optimiser.zero_grad()
-        total = torch.zeros((), device=x.device)
-        for part, labels in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):
-            share = loss(part, labels) * (len(labels) / len(y))
+        total = torch.zeros((), device=inputs[0].device)
+        for part in zip(*(values.chunk(self.parts) for values in inputs), strict=True):
+            share = loss(*part) * (len(part[0]) / n)
             share.backward()
             total += share.detach()
         return total
-
-
-class Checkpoint:
-    """All that a training needs to go on exactly, on disk every CHECKPOINT_SECONDS; nowhere outside
-    `checkpoints_in`.
-
-    modules: networks and whatever else changes, as buffers. optimisers: with the learning rates of the step
-    set anew by the training, if it changes them.
-    """
-
-    def __init__(
-        self,
-        modules: Mapping[str, nn.Module],
-        optimisers: Mapping[str, torch.optim.Optimizer],
-        device: torch.device,
-    ) -> None:
-        self.modules, self.optimisers, self.device = modules, optimisers, device
-        self.path: Path | None = None
-        self.saved = time.perf_counter()
-        place = _place.get()
-        if place is not None:
-            self.path = place.folder / f"training_{place.started:02d}.safetensors"
-            place.started += 1
-
-    def save_now_and_then(self, done: int) -> None:
-        """Save after `done` steps, unless the last time was a moment ago."""
-        if self.path is None or time.perf_counter() - self.saved < CHECKPOINT_SECONDS:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        parts: dict[str, State] = {"random": {"cpu": torch.get_rng_state()}}
-        if self.device.type == "cuda":
-            parts["random"]["cuda"] = torch.cuda.get_rng_state(self.device)
-        for name, module in self.modules.items():
-            parts[f"module.{name}"] = module.state_dict()
-        for name, optimiser in self.optimisers.items():
-            parts[f"optimiser.{name}"] = {
-                f"{index}.{key}": value
-                for index, entries in optimiser.state_dict()["state"].items()
-                for key, value in entries.items()
-            }
-        content: State = {"done": torch.tensor(done)}
-        for name, part in parts.items():
-            content |= prefixed(name, part)
-        states.save(self.path, content)
-        self.saved = time.perf_counter()
-
-    def restore(self) -> int:
-        """Take over the checkpoint that is there; the number of steps done, 0 without one."""
-        if self.path is None or not self.path.exists():
-            return 0
-        content = states.load(self.path)
-        for name, module in self.modules.items():
-            module.load_state_dict(under(f"module.{name}", content))
-        for name, optimiser in self.optimisers.items():
-            moments: dict[int, State] = {}
-            for entry, value in under(f"optimiser.{name}", content).items():
-                index, _, key = entry.partition(".")
-                moments.setdefault(int(index), {})[key] = value
-            groups = optimiser.state_dict()["param_groups"]
-            optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        random = under("random", content)
-        torch.set_rng_state(random["cpu"])
-        if "cuda" in random:
-            torch.cuda.set_rng_state(random["cuda"], self.device)
-        return int(content["done"])
-
-    def remove(self) -> None:
-        """Training is over: what comes next on disk is the task's own checkpoint."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from cl_bench import training
-from cl_bench.training import Checkpoint, checkpoints_in
+from cl_bench import checkpoint
+from cl_bench.checkpoint import Checkpoint, kept_in
 
 
 class Two:
@@ -35,21 +35,21 @@ class Two:
 
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
 
 
 def test_goes_on_exactly(tmp_path: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         first, second = Two(), Two()
-        with checkpoints_in(tmp_path):
-            checkpoint = Checkpoint(first.modules, first.optimisers, torch.device("cpu"))
+        with kept_in(tmp_path):
+            kept = Checkpoint(first.modules, first.optimisers, torch.device("cpu"))
         for _ in range(3):
             first.step()
-        checkpoint.save_now_and_then(3)
+        kept.save_now_and_then(3)
         first.step()
         torch.manual_seed(1)
-        with checkpoints_in(tmp_path):
+        with kept_in(tmp_path):
             again = Checkpoint(second.modules, second.optimisers, torch.device("cpu"))
         assert again.restore() == 3
         second.step()
@@ -61,8 +61,8 @@ def test_goes_on_exactly(tmp_path: Path) -> None:
 def test_nothing_is_kept_without_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     two = Two()
-    checkpoint = Checkpoint(two.modules, two.optimisers, torch.device("cpu"))
-    checkpoint.save_now_and_then(1)
-    assert checkpoint.restore() == 0
-    checkpoint.remove()
+    kept = Checkpoint(two.modules, two.optimisers, torch.device("cpu"))
+    kept.save_now_and_then(1)
+    assert kept.restore() == 0
+    kept.remove()
     assert list(tmp_path.iterdir()) == []

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from cl_bench import training
+from cl_bench import checkpoint, training
 from cl_bench.augmentation import NO_AUGMENTATION, Augmentation
+from cl_bench.checkpoint import Checkpoint, kept_in
 from cl_bench.errors import TrainingDiverged
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.seeds import isolated
-from cl_bench.training import Batches, Compiled, MicroBatches, TrainingOptions, checkpoints_in, rate, train
+from cl_bench.training import Batches, Compiled, MicroBatches, TrainingOptions, rate, train
 
 CPU = torch.device("cpu")
 
@@ -40,26 +41,34 @@ class Fit:
         self.averaged = copy.deepcopy(self.net)
         self.stop, self.calls = stop, 0
 
-    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def draw(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor]:
+        return (torch.randn_like(x),)
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         if self.calls == self.stop:
             raise Stopped
         self.calls += 1
-        return (self.net(x + 0.1 * torch.randn_like(x)) - x.flatten(1)).square().mean()
+        return (self.net(x + 0.1 * noise) - x.flatten(1)).square().mean()
+
+    def sample(self, labels: torch.Tensor) -> torch.Tensor:
+        torch.rand(3)
+        return torch.zeros(len(labels), 1, 4, 4, dtype=torch.uint8)
 
     def run(self, folder: Path | None = None, **options: object) -> list[torch.Tensor]:
         settings = TrainingOptions(**{"steps": 12, "batch": 8} | options)  # type: ignore[arg-type]
-        arguments = (self.net, self.averaged, self.loss, images(), NO_AUGMENTATION, settings, CPU)
+        networks, functions = (self.net, self.averaged), (self.draw, self.loss)
+        arguments = (*networks, *functions, images(), NO_AUGMENTATION, settings, CPU)
         with isolated(1):
             if folder is None:
-                train(*arguments, Progress(quiet=True), "fit")
+                train(*arguments, Progress(quiet=True), "fit", self.sample)
             else:
-                with checkpoints_in(folder):
-                    train(*arguments, Progress(quiet=True), "fit")
+                with kept_in(folder):
+                    train(*arguments, Progress(quiet=True), "fit", self.sample)
         return [*self.net.parameters(), *self.averaged.parameters()]
 
 
 def test_a_killed_training_goes_on_exactly(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     whole = Fit().run()
     for stop in (1, 5, 11):
         folder = tmp_path / str(stop)
@@ -80,9 +89,9 @@ def test_no_checkpoints_outside_a_folder_or_before_their_time(tmp_path: Path, mo
 
 
 def test_second_training_of_a_task_has_a_checkpoint_of_its_own(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    with checkpoints_in(tmp_path):
-        first, second = (training.Checkpoint({}, {}, CPU) for _ in range(2))
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    with kept_in(tmp_path):
+        first, second = (Checkpoint({}, {}, CPU) for _ in range(2))
     assert first.path != second.path
 
 
@@ -126,7 +135,7 @@ def test_out_of_memory_splits_the_batch_and_keeps_its_gradient(limit: int, capsy
     expected = net.weight.grad.clone()
     parts = MicroBatches(torch.optim.SGD(net.parameters(), 0.1), Progress())
     for _ in range(2):
-        loss = parts.backward(Crowded(net, limit), x, y)
+        loss = parts.backward(Crowded(net, limit), (x, y))
         assert torch.allclose(net.weight.grad, expected, atol=1e-6)
         assert loss.item() == pytest.approx((net(x).squeeze(1) - y).square().mean().item(), rel=1e-5)
     said = capsys.readouterr().err.count("out of memory: batches of 10 in")
@@ -137,12 +146,12 @@ def test_one_image_too_many_is_an_error() -> None:
     net = nn.Linear(3, 1)
     parts = MicroBatches(torch.optim.SGD(net.parameters(), 0.1), Progress(quiet=True))
     with pytest.raises(torch.OutOfMemoryError):
-        parts.backward(Crowded(net, 0), torch.randn(4, 3), torch.randn(4))
+        parts.backward(Crowded(net, 0), (torch.randn(4, 3), torch.randn(4)))
 
 
 def test_a_loss_gone_bad_stops(monkeypatch) -> None:
     fit = Fit()
-    monkeypatch.setattr(fit, "loss", lambda x, y: fit.net(x).sum() * float("nan"))
+    monkeypatch.setattr(fit, "loss", lambda x, y, noise: fit.net(x).sum() * float("nan"))
     with pytest.raises(TrainingDiverged, match="fit: the loss is nan at step 1"):
         fit.run()
 

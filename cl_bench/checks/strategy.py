@@ -59,7 +59,7 @@ class _StrategyTrial:
 
     def _new(self) -> Any:
         with isolated(0, "strategy"), sealed_tests():
-            return new_strategy(self.resolved, self.stream, torch.device("cpu"), Progress(quiet=True))
+            return new_strategy(self.resolved, self.stream.spec, torch.device("cpu"), Progress(quiet=True))
 
     def _predict(self, strategy: Any, x: Tensor) -> Tensor:
         with isolated(0, "predict"), sealed_tests():

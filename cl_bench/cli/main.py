@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -21,6 +22,7 @@ VERBS = {
     "show": ("cl_bench.cli.show:ShowVerb", "card of a name: paper, options, what it needs"),
     "report": ("cl_bench.cli.report:ReportVerb", "tables and a page of one run, or several compared"),
     "resume": ("cl_bench.cli.resume:ResumeVerb", "go on with an interrupted run"),
+    "generate": ("cl_bench.cli.generate:GenerateVerb", "new samples of a run's trained generator, as files"),
     "data": ("cl_bench.cli.data:DataVerb", "download data sets, and see which are here"),
     "check": ("cl_bench.cli.check:CheckVerb", "validate a strategy, benchmark or generator"),
 }
@@ -115,6 +117,9 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _fail(error: object, code: int) -> int:
+    # Of several processes, all of which fail alike, the first one speaks.
+    if os.environ.get("RANK", "0") != "0":
+        return code
     text = " ".join(str(error).split())
     print(f"cl-bench: error: {text}", file=sys.stderr)
     return code

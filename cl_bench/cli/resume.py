@@ -19,9 +19,10 @@ class ResumeVerb(Verb):
 
     def execute(self, arguments: argparse.Namespace) -> int:
         from cl_bench.cli.run import show_and_write
+        from cl_bench.processes import first
         from cl_bench.progress import Progress
 
-        progress = Progress(arguments.quiet)
+        progress = Progress(arguments.quiet or not first())
         with progress.loading("torch"):
             from cl_bench.runner import resume
         run = resume(
@@ -30,5 +31,6 @@ class ResumeVerb(Verb):
             data_root=arguments.data_root,
             progress=progress,
         )
-        show_and_write(run, progress)
+        if first():
+            show_and_write(run, progress)
         return 0

@@ -81,9 +81,10 @@ class RunVerb(Verb):
         how.add_argument("--quiet", action="store_true", help="no progress, no tables; errors only")
 
     def execute(self, arguments: argparse.Namespace) -> int:
+        from cl_bench.processes import first
         from cl_bench.progress import Progress
 
-        progress = Progress(arguments.quiet)
+        progress = Progress(arguments.quiet or not first())
         asked = merge(arguments)
         output = asked.pop("output")
         with progress.loading("torch"):
@@ -96,7 +97,9 @@ class RunVerb(Verb):
             content = resolved.config.as_dict() | {"run_id": resolved.run_id()}
             print(yaml.safe_dump(content, sort_keys=False), end="")
             return 0
-        show_and_write(run(**asked, output=output, progress=progress), progress)
+        finished = run(**asked, output=output, progress=progress)
+        if first():
+            show_and_write(finished, progress)
         return 0
 
 

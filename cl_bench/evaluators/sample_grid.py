@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor
-
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence
 from cl_bench.rows import Measurement
 from cl_bench.samples import Samples, concat
+from cl_bench.tiles import tiles
 
 COLUMNS, INCHES_PER_IMAGE = 10, 0.42
 
@@ -37,8 +35,7 @@ def draw(evidence: Evidence, real: Samples, replay: Samples) -> None:
     figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
     axes = figure.subplots(1, 2)
     for ax, title, part in zip(axes, ("real (test)", "replay"), (real, replay), strict=True):
-        tiles = _tiles(part, seen).numpy()
-        ax.imshow(tiles, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        ax.imshow(tiles(part, seen, COLUMNS).numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         ax.set_title(f"{title}, after task {evidence.after_task + 1}", fontsize=9)
         ax.set_xticks([])
         ax.tick_params(length=0, labelsize=8)
@@ -52,19 +49,6 @@ def draw(evidence: Evidence, real: Samples, replay: Samples) -> None:
     axes[1].set_ylabel("generation depth", fontsize=8)
     axes[1].yaxis.set_label_position("right")
     figure.savefig(evidence.folder / "samples.png", bbox_inches="tight", pad_inches=0.05)
-
-
-def _tiles(part: Samples, classes: tuple[int, ...]) -> Tensor:
-    """One image (H, W[, 3]) of COLUMNS samples per class, one pixel of white between."""
-    channels, height, width = part.x.shape[1:]
-    canvas = torch.full(
-        (len(classes) * (height + 1), COLUMNS * (width + 1), channels), 255, dtype=torch.uint8
-    )
-    for row, c in enumerate(classes):
-        for column, image in enumerate(part.of((c,)).x[:COLUMNS]):
-            top, left = row * (height + 1), column * (width + 1)
-            canvas[top : top + height, left : left + width] = image.permute(1, 2, 0)
-    return canvas.squeeze(2)
 
 
 def _depth(replay: Samples, c: int) -> str:

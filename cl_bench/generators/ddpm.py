@@ -60,10 +60,11 @@ class DDPM(ImageDiffusion):
         super().__init__(spec, options, device, progress)
         self.alphas, self.sigmas = signal_and_noise(torch.arange(TIMES, device=device))
 
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        t = torch.randint(TIMES, (len(y),), device=x.device)
+    def draw(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.randint(TIMES, (len(y),), device=x.device), torch.randn_like(x)
+
+    def loss(self, x: Tensor, y: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
         alpha, sigma = (values[t].view(-1, 1, 1, 1) for values in (self.alphas, self.sigmas))
-        epsilon = torch.randn_like(x)
         predicted = self.forward(alpha * x + sigma * epsilon, t / TIMES, y)
         is_v = self.options.prediction == "v"
         target = alpha * epsilon - sigma * x if is_v else epsilon

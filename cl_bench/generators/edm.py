@@ -46,9 +46,12 @@ class EDM(ImageDiffusion):
     paper = "Karras et al. 2022, arXiv 2206.00364"
     Options = EDMOptions
 
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def draw(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         sigma = (LOG_MEAN + LOG_STD * torch.randn(len(y), device=x.device)).exp()
-        noisy = x + sigma.view(-1, 1, 1, 1) * torch.randn_like(x)
+        return sigma, torch.randn_like(x)
+
+    def loss(self, x: Tensor, y: Tensor, sigma: Tensor, epsilon: Tensor) -> Tensor:
+        noisy = x + sigma.view(-1, 1, 1, 1) * epsilon
         skip, out, into = (c.view(-1, 1, 1, 1) for c in preconditioning(sigma))
         predicted = self.forward(into * noisy, time_of(sigma), y).float()
         # λ c_out² = 1: the loss of F against what D lacks is unweighted (paper, eq. 8).

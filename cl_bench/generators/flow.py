@@ -51,11 +51,13 @@ class Flow(ImageDiffusion):
     paper = "Tong et al. 2024, arXiv 2302.00482; Lipman et al. 2023, arXiv 2210.02747"
     Options = FlowOptions
 
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def draw(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         epsilon = torch.randn_like(x)
         if self.options.coupling == "ot":
             epsilon = coupled(epsilon, x, y)
-        t = torch.rand(len(y), device=x.device)
+        return torch.rand(len(y), device=x.device), epsilon
+
+    def loss(self, x: Tensor, y: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
         along = t.view(-1, 1, 1, 1)
         velocity = self.forward(along * x + (1 - along) * epsilon, t, y).float()
         return (velocity - (x - epsilon)).square().mean()

@@ -25,8 +25,8 @@ from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
 from cl_bench.generators.unet import Size, UNet
 from cl_bench.progress import Progress
-from cl_bench.samples import Samples, to_uint8
-from cl_bench.seeds import per_sample
+from cl_bench.samples import Samples
+from cl_bench.sampling import BatchedSampling
 from cl_bench.state import State, prefixed, under
 from cl_bench.stream import StreamSpec
 from cl_bench.training import Compiled, TrainingOptions, switched, train
@@ -42,8 +42,8 @@ class ImageDiffusionOptions(TrainingOptions):
     """classifier-free guidance weight w; 1 for none"""
     label_dropout: Annotated[float, Interval(ge=0, lt=1)] | None = None
     """share of labels hidden in training; none for 0.1 with classifier-free guidance and 0 without"""
-    sampling_batch: Annotated[int, Gt(0)] = 256
-    """images sampled at once"""
+    sampling_batch: Annotated[int, Gt(0)] = 512
+    """images sampled at once, fewer where memory does not hold so many"""
 
 
 class ImageDiffusion(Generator):
@@ -67,10 +67,15 @@ class ImageDiffusion(Generator):
         self.net = UNet(spec, options.size, options.dropout, progress).to(device)
         self.averaged = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.forward = Compiled(self.net, options, device, progress)
+        self.batched = BatchedSampling(spec.shape, options.sampling_batch, device, progress)
 
     @abstractmethod
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """The training loss, a scalar, of images (n, C, H, W) in [−1, 1] and labels (n,)."""
+    def draw(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Times or noise levels (n,), and noise (n, C, H, W), for images x in [−1, 1] and labels y (n,)."""
+
+    @abstractmethod
+    def loss(self, x: Tensor, y: Tensor, time: Tensor, epsilon: Tensor) -> Tensor:
+        """The training loss, a scalar mean over rows."""
 
     @abstractmethod
     def clean(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
@@ -84,13 +89,15 @@ class ImageDiffusion(Generator):
         train(
             self.net,
             self.averaged,
-            lambda x, y: self.loss(x, self._hidden(y)),
+            lambda x, y: (*self.draw(x, y), self._hidden(y)),
+            lambda x, y, time, epsilon, shown: self.loss(x, shown, time, epsilon),
             data,
             self.spec.augmentation,
             self.options,
             self.device,
             self.progress,
             f"generator {self.name}",
+            self.sample,
         )
 
     def _hidden(self, y: Tensor) -> Tensor:
@@ -100,15 +107,7 @@ class ImageDiffusion(Generator):
         return torch.where(torch.rand(len(y), device=y.device) < self.label_dropout, self.spec.num_classes, y)
 
     def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
-        size = min(self.options.sampling_batch, len(labels))
-        generators, parts = per_sample(len(labels)), []
-        for start in range(0, len(labels), max(size, 1)):
-            # All batches have one shape, for compilers and convolution planners; the last begins earlier.
-            begin = min(start, len(labels) - size)
-            y = labels[begin : begin + size].to(self.device)
-            x = self.denoise(generators[begin : begin + size], y, guide)
-            parts.append(to_uint8(x[start - begin :]).cpu())
-        return torch.cat(parts) if parts else torch.empty(0, *self.spec.shape, dtype=torch.uint8)
+        return self.batched(labels, lambda generators, y: self.denoise(generators, y, guide))
 
     def estimate(
         self, x: Tensor, alpha: float, sigma: float, t: float, y: Tensor, guide: Guide | None

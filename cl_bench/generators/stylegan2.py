@@ -28,7 +28,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Interval
@@ -36,17 +36,21 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from cl_bench import register_generator
+from cl_bench.checkpoint import Checkpoint
 from cl_bench.divergence import LossGuard
 from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
 from cl_bench.generators.adaptive_augmentation import AdaptiveAugmentation
 from cl_bench.generators.stylegan2_networks import Discriminator, GeneratorNetwork
+from cl_bench.processes import working
 from cl_bench.progress import Progress
-from cl_bench.samples import Samples, to_uint8
-from cl_bench.seeds import noise, per_sample
+from cl_bench.samples import Samples
+from cl_bench.sampling import BatchedSampling
+from cl_bench.seeds import noise
 from cl_bench.state import State, prefixed, under
 from cl_bench.stream import StreamSpec
-from cl_bench.training import Average, Batches, Checkpoint, Switch, switched
+from cl_bench.training import Average, Batches, LoopOptions, switched
+from cl_bench.training_record import Previews, TrainingRecord
 
 R1_EVERY, PATH_EVERY = 16, 8
 MAPPING_RATE = 0.01  # of the other layers' learning rate
@@ -55,9 +59,11 @@ SAMPLING_BATCH = 256
 
 
 @dataclass(frozen=True)
-class StyleGAN2Options:
-    steps: Annotated[int, Gt(0)] = 5000
-    """training steps per task, each an update of the discriminator and one of the generator"""
+class StyleGAN2Options(LoopOptions):
+    """A training step is an update of the discriminator and one of the generator."""
+
+    DEFAULT_STEPS: ClassVar[int] = 5000
+
     batch: Annotated[int, Gt(0)] = 64
     """images per training step"""
     learning_rate: Annotated[float, Gt(0)] = 2e-3
@@ -78,8 +84,6 @@ class StyleGAN2Options:
     """probability p of each transform of what the discriminator sees, 0 for no transforms; none to adapt p"""
     augment_target: Annotated[float, Interval(gt=-1, lt=1)] | None = None
     """mean sign of D on real images that an adapting p aims at; none for 0.6"""
-    bf16: Switch = "auto"
-    """bfloat16 autocast, but for the penalties; auto: on CUDA"""
 
 
 @register_generator("stylegan2")
@@ -108,6 +112,7 @@ class StyleGAN2(Generator):
         target = 0.6 if options.augment_target is None else options.augment_target
         self.augment = AdaptiveAugmentation(options.augment, target).to(device)
         self.path = PathLength().to(device)
+        self.batched = BatchedSampling(spec.shape, SAMPLING_BATCH, device, progress)
         _, height, width = spec.shape
         self.r1_weight, self.path_weight = options.r1, options.path_length
         if self.r1_weight is None:
@@ -124,14 +129,18 @@ class StyleGAN2(Generator):
         r1_guard = LossGuard(f"{what}, R1 penalty (every {R1_EVERY} steps)")
         path_guard = LossGuard(f"{what}, path length penalty (every {PATH_EVERY} steps)")
         average = Average(self.net, self.averaged, self.options.ema)
+        steps = self.options.steps_for(len(data))
+        record = TrainingRecord(what, steps, self.options.batch)
         checkpoint = Checkpoint(
-            self._modules(), {"critic": critic.optimiser, "net": maker.optimiser}, self.device
+            {**self._modules(), "record": record},
+            {"critic": critic.optimiser, "net": maker.optimiser},
+            self.device,
         )
+        previews = Previews(self.options.grid_every, self.sample, data.classes, checkpoint)
         bf16 = switched(self.options.bf16, self.device.type == "cuda")
         done = checkpoint.restore()
-        for step in self.progress.steps(self.options.steps, what):
-            if step < done:
-                continue
+        record.begin(done)
+        for step in self.progress.steps(steps, what, done, self.options.batch):
             x, y = batches.draw(self.options.batch)
 
             critic.plays_against(maker)
@@ -139,7 +148,8 @@ class StyleGAN2(Generator):
                 with torch.no_grad():
                     fake = self.net.draw(y)
                 on_fake, on_real = self.critic(self.augment(fake), y), self.critic(self.augment(x), y)
-            critic.descend(softplus(on_fake.float()).mean() + softplus(-on_real.float()).mean(), critic_guard)
+            loss = softplus(on_fake.float()).mean() + softplus(-on_real.float()).mean()
+            record.add(step, critic.descend(loss, critic_guard))
             self.augment.adapt(step, on_real.detach())
             if self.r1_weight and step % R1_EVERY == 0:
                 penalty = r1(self.critic, self.augment(x), y)
@@ -155,21 +165,23 @@ class StyleGAN2(Generator):
                 maker.descend(PATH_EVERY * self.path_weight * penalty, path_guard)
 
             average.update(step)
+            previews.after(step + 1)
             checkpoint.save_now_and_then(step + 1)
+        record.write(checkpoint)
         checkpoint.remove()
         for player in (critic, maker):
             player.rests()
+        # Several processes have all trained on whole batches; rounding may have parted them.
+        working().follow(list(self.state_dict().values()))
 
     @torch.no_grad()
     def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
-        generators, parts = per_sample(len(labels)), []
-        for start in range(0, len(labels), SAMPLING_BATCH):
-            some = generators[start : start + SAMPLING_BATCH]
-            z = noise(some, (self.options.latent,), self.device)
-            noises = [noise(some, shape, self.device) for shape in self.averaged.synthesis.noise_shapes]
-            y = labels[start : start + SAMPLING_BATCH].to(self.device)
-            parts.append(to_uint8(self.averaged(z, y, noises)).cpu())
-        return torch.cat(parts) if parts else torch.empty(0, *self.spec.shape, dtype=torch.uint8)
+        return self.batched(labels, self._drawn)
+
+    def _drawn(self, generators: list[torch.Generator], y: Tensor) -> Tensor:
+        z = noise(generators, (self.options.latent,), self.device)
+        noises = [noise(generators, shape, self.device) for shape in self.averaged.synthesis.noise_shapes]
+        return self.averaged(z, y, noises)
 
     def _modules(self) -> dict[str, nn.Module]:
         """All that training changes."""
@@ -207,12 +219,13 @@ class Player:
         other.net.requires_grad_(False)
         self.net.requires_grad_(True)
 
-    def descend(self, loss: Tensor, guard: LossGuard) -> None:
-        """One update. Raises TrainingDiverged."""
-        guard.check(loss)
+    def descend(self, loss: Tensor, guard: LossGuard) -> float:
+        """One update; the loss. Raises TrainingDiverged."""
+        value = guard.check(loss)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
+        return value
 
     def rests(self) -> None:
         """Training is over."""

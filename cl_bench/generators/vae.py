@@ -7,6 +7,9 @@ decoder's variance is the maximum-likelihood one, which spares the weight β bet
   loss = (d/2) ln MSE(x, decoder(z, y)) + KL(q(z | x, y) ‖ N(0, I)),  d: values per image,  z ~ q(z | x, y)
   sampling: decoder(z, y), z ~ N(0, I)
 
+The decoder's variance is fitted to the rows at hand, so the loss is no mean over rows: parted among processes
+or for want of memory, each part has its own.
+
 Deviations: samples are the decoder's means, without its pixel noise, as is usual; the loss is divided by d.
 """
 
@@ -26,11 +29,14 @@ from cl_bench import register_generator
 from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
 from cl_bench.progress import Progress
-from cl_bench.samples import Samples, to_uint8
-from cl_bench.seeds import noise, per_sample
+from cl_bench.samples import Samples
+from cl_bench.sampling import BatchedSampling
+from cl_bench.seeds import noise
 from cl_bench.state import State, prefixed, under
 from cl_bench.stream import StreamSpec
 from cl_bench.training import Compiled, TrainingOptions, train
+
+SAMPLING_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,15 @@ class VAE(Generator):
         self.net = Autoencoder(spec, options.latent, options.width).to(device)
         self.averaged = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.forward = Compiled(self.net, options, device, progress)
+        self.batched = BatchedSampling(spec.shape, SAMPLING_BATCH, device, progress)
 
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def draw(self, x: Tensor, y: Tensor) -> tuple[Tensor]:
+        """What makes z from its distribution: (n, latent)."""
+        return (torch.randn(len(y), self.options.latent, device=x.device),)
+
+    def loss(self, x: Tensor, y: Tensor, epsilon: Tensor) -> Tensor:
         """Negative evidence lower bound per value, up to a constant, of images (n, C, H, W) in [−1, 1]."""
-        out, mean, log_variance = self.forward(x, y)
+        out, mean, log_variance = self.forward(x, y, epsilon)
         values = math.prod(self.spec.shape)
         error = (out.float() - x).square().mean()
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).float().sum(1).mean() / 2
@@ -70,6 +81,7 @@ class VAE(Generator):
         train(
             self.net,
             self.averaged,
+            self.draw,
             self.loss,
             data,
             self.spec.augmentation,
@@ -77,16 +89,15 @@ class VAE(Generator):
             self.device,
             self.progress,
             "generator vae",
+            self.sample,
         )
 
     @torch.no_grad()
     def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
-        z = noise(per_sample(len(labels)), (self.options.latent,), torch.device("cpu"))
-        parts = [
-            to_uint8(self.averaged.decode(part.to(self.device), y.to(self.device))).cpu()
-            for part, y in zip(z.split(BATCH), labels.split(BATCH), strict=True)
-        ]
-        return torch.cat(parts) if parts else torch.empty(0, *self.spec.shape, dtype=torch.uint8)
+        return self.batched(labels, self._decoded)
+
+    def _decoded(self, generators: list[torch.Generator], y: Tensor) -> Tensor:
+        return self.averaged.decode(noise(generators, (self.options.latent,), self.device), y)
 
     def state_dict(self) -> State:
         return prefixed("net", self.net.state_dict()) | prefixed("averaged", self.averaged.state_dict())
@@ -94,9 +105,6 @@ class VAE(Generator):
     def load_state_dict(self, state: State) -> None:
         self.net.load_state_dict(under("net", state))
         self.averaged.load_state_dict(under("averaged", state))
-
-
-BATCH = 1024
 
 
 class Autoencoder(nn.Module):
@@ -122,11 +130,12 @@ class Autoencoder(nn.Module):
         self.encode = nn.Linear(flat + latent, 2 * latent)
         self.widen = nn.Linear(2 * latent, flat)
 
-    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction (n, C, H, W), and mean and log variance (n, latent) of q(z | x, y)."""
+    def forward(self, x: Tensor, y: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction (n, C, H, W) of z = mean + std · epsilon, and mean and log variance (n, latent) of
+        q(z | x, y)."""
         hidden = self.down(nn.functional.pad(x, self.padding))
         mean, log_variance = self.encode(torch.cat([hidden, self.label(y)], 1)).chunk(2, 1)
-        z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+        z = mean + (log_variance / 2).exp() * epsilon
         return self.decode(z, y), mean, log_variance
 
     def decode(self, z: Tensor, y: Tensor) -> Tensor:

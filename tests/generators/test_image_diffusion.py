@@ -78,7 +78,7 @@ def test_ddpm_learns_the_posterior_mean_of_a_gaussian(prediction, t: int, monkey
         options=DDPMOptions(prediction=prediction),
     )
     monkeypatch.setattr(torch, "randint", lambda high, size, device: torch.full(size, t))
-    fitted(lambda x, y: DDPM.loss(stub, x, y), model)
+    fitted(lambda x, y: DDPM.loss(stub, x, y, *DDPM.draw(stub, x, y)), model)
     noisy = torch.linspace(-1, 1, 9).view(-1, 1, 1, 1)
     times, labels = torch.full((9,), t / ddpm.TIMES), torch.zeros(9).long()
     expected = posterior_mean(noisy, stub.alphas[t], stub.sigmas[t])
@@ -91,7 +91,7 @@ def test_edm_learns_the_posterior_mean_of_a_gaussian(sigma: float, monkeypatch) 
     monkeypatch.setattr(edm, "LOG_STD", 0.0)
     model = Linear()
     stub: Any = SimpleNamespace(forward=model, averaged=model)
-    fitted(lambda x, y: EDM.loss(stub, x, y), model)
+    fitted(lambda x, y: EDM.loss(stub, x, y, *EDM.draw(stub, x, y)), model)
     noisy = MEAN + sigma * torch.linspace(-2, 2, 9).view(-1, 1, 1, 1)
     times = edm.time_of(torch.full((9,), sigma))
     denoised = EDM.clean(stub, noisy, times, torch.zeros(9).long())
@@ -103,7 +103,7 @@ def test_flow_learns_the_velocity_of_a_gaussian(t: float, monkeypatch) -> None:
     model = Linear()
     stub: Any = SimpleNamespace(forward=model, averaged=model, options=FlowOptions(coupling="independent"))
     monkeypatch.setattr(torch, "rand", lambda n, device: torch.full((n,), t))
-    fitted(lambda x, y: Flow.loss(stub, x, y), model)
+    fitted(lambda x, y: Flow.loss(stub, x, y, *Flow.draw(stub, x, y)), model)
     noisy = torch.linspace(-1, 1, 9).view(-1, 1, 1, 1)
     clean = posterior_mean(noisy, t, 1 - t)
     noise = (noisy - t * clean) / (1 - t)
@@ -177,9 +177,8 @@ def test_sample_i_is_the_same_in_any_company(trained, kind: str, monkeypatch) ->
     many = drawn(generator, y)
     few = drawn(generator, y[:3])
     assert (many[:3].int() - few.int()).abs().max() <= 1
-    object.__setattr__(generator.options, "sampling_batch", 4)
+    monkeypatch.setattr(generator.batched, "size", 4)
     in_parts = drawn(generator, y)
-    object.__setattr__(generator.options, "sampling_batch", 256)
     assert (many.int() - in_parts.int()).abs().max() <= 1
     assert len(many.flatten(1).unique(dim=0)) == 10
     assert drawn(generator, y[:0]).shape == (0, 1, 8, 8)
@@ -243,7 +242,8 @@ def test_min_snr_weights(min_snr, monkeypatch) -> None:
             options=DDPMOptions(prediction=prediction, min_snr=min_snr),
         )
         with isolated(0):
-            losses[prediction] = DDPM.loss(stub, torch.randn(50_000, 1, 1, 1), torch.zeros(50_000)).item()
+            x, y = torch.randn(50_000, 1, 1, 1), torch.zeros(50_000)
+            losses[prediction] = DDPM.loss(stub, x, y, *DDPM.draw(stub, x, y)).item()
     snr = float(squared[t] / (1 - squared[t]))
     weight = {"v": 1.0, "epsilon": 1.0}
     if min_snr is not None:

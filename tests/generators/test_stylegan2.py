@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cl_bench import checkpoint
 from cl_bench import state as states
-from cl_bench import training
+from cl_bench.checkpoint import kept_in
 from cl_bench.errors import TrainingDiverged, UserError
 from cl_bench.generators import stylegan2
 from cl_bench.generators.stylegan2 import PathLength, StyleGAN2, StyleGAN2Options, r1
@@ -30,7 +31,7 @@ from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.seeds import isolated
 from cl_bench.stream import StreamSpec, TaskStream
-from cl_bench.training import Average, checkpoints_in
+from cl_bench.training import Average
 
 
 def spec_of(*shape: int, classes: int = 2) -> StreamSpec:
@@ -262,21 +263,21 @@ def test_pure_red_stays_red() -> None:
 
 def test_training_goes_on_exactly_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stops(Progress):
-        def steps(self, total: int, what: str) -> Iterator[int]:
-            for step in range(total):
+        def steps(self, total: int, what: str, done: int = 0, batch: int = 0) -> Iterator[int]:
+            for step in range(done, total):
                 if step == 11:
                     raise KeyboardInterrupt
                 yield step
 
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     spec, data = spec_of(1, 8, 8), noisy(40)
     whole = make(spec, steps=20)
     fit(whole, data)
-    with pytest.raises(KeyboardInterrupt), checkpoints_in(tmp_path):
+    with pytest.raises(KeyboardInterrupt), kept_in(tmp_path):
         fit(make(spec, Stops(quiet=True), steps=20), data)
     assert len(list(tmp_path.iterdir())) == 1
     resumed = make(spec, steps=20)
-    with isolated(1, "another seed"), checkpoints_in(tmp_path):
+    with isolated(1, "another seed"), kept_in(tmp_path):
         resumed.fit(data)
     assert states.equal(resumed.state_dict(), whole.state_dict())
     assert list(tmp_path.iterdir()) == []
@@ -304,7 +305,7 @@ def test_an_image_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch) 
     y = torch.arange(2).repeat(4)
     together = sampled(generator, y).int()
     assert (together[0] - together[2]).abs().max() > 1  # noise of its own for each
-    monkeypatch.setattr(stylegan2, "SAMPLING_BATCH", 3)
+    monkeypatch.setattr(generator.batched, "size", 3)
     assert (sampled(generator, y).int() - together).abs().max() <= 1
     assert (sampled(generator, y[:2]).int() - together[:2]).abs().max() <= 1
 

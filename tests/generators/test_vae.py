@@ -51,10 +51,10 @@ def test_the_bound_falls_with_the_error_and_rises_with_the_divergence(monkeypatc
     vae = new(StreamSpec("image", (1, 2, 2), ("a",), 1))
     x = torch.zeros(3, 1, 2, 2)
     mean, log_variance = torch.full((3, 2), 0.5), torch.full((3, 2), -1.0)
-    monkeypatch.setattr(vae, "forward", lambda x, y: (x + 0.1, mean, log_variance))
+    monkeypatch.setattr(vae, "forward", lambda x, y, epsilon: (x + 0.1, mean, log_variance))
     divergence = 2 * (0.5**2 + torch.tensor(-1.0).exp().item() - 1 + 1) / 2
     expected = torch.tensor(0.01).log().item() / 2 + divergence / 4
-    assert vae.loss(x, torch.zeros(3).long()).item() == pytest.approx(expected, rel=1e-5)
+    assert vae.loss(x, torch.zeros(3).long(), torch.zeros(3, 2)).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 20, 12), (1, 8, 8)])
