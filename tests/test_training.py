@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from cl_bench import checkpoint, training
@@ -17,6 +20,7 @@ from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.seeds import isolated
 from cl_bench.training import Batches, Compiled, MicroBatches, TrainingOptions, rate, train
+from cl_bench.training_record import TrainingRecord
 
 CPU = torch.device("cpu")
 
@@ -187,3 +191,52 @@ def test_batches_are_mirrored_never_cropped() -> None:
     assert x.min() > -1, "no black border"
     assert len(x.unique(dim=0)) == 2
     assert y.shape == (64,)
+
+
+def test_a_length_is_steps_or_epochs() -> None:
+    assert TrainingOptions().steps_for(10) == 2000
+    assert TrainingOptions(steps=7).steps_for(10) == 7
+    assert TrainingOptions(epochs=1.5, batch=4).steps_for(10) == 4
+    assert TrainingOptions(epochs=0.001).steps_for(10) == 1
+    with pytest.raises(ValueError, match="two lengths; give one"):
+        TrainingOptions(steps=7, epochs=1)
+
+
+def test_the_record_holds_the_whole_curve_of_a_stopped_training(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    with kept_in(tmp_path / "a", tmp_path / "whole"):
+        Fit().run()
+    for stop in (5, None):
+        with pytest.raises(Stopped) if stop else nullcontext(), kept_in(tmp_path / "b", tmp_path / "stopped"):
+            Fit(stop).run()
+    paths = [tmp_path / name / "training_00.json" for name in ("whole", "stopped")]
+    records = [json.loads(path.read_text()) for path in paths]
+    assert records[0]["loss"] == records[1]["loss"]
+    assert [step for step, _ in records[0]["loss"]] == list(range(1, 13))
+    assert all(0 < loss < 10 for _, loss in records[0]["loss"])
+    assert (records[0]["steps"], records[0]["batch"]) == (12, 8)
+    assert records[0]["images_per_second"] > 0
+
+
+def test_a_long_curve_is_a_mean_over_equal_stretches() -> None:
+    record = TrainingRecord("fit", 401, 8)
+    for step in range(401):
+        record.add(step, float(step))
+    curve = record.curve()
+    assert curve[0] == (3, 1.0)
+    assert curve[-1] == (401, pytest.approx((399 + 400) / 2))
+    assert len(curve) == 134
+
+
+def test_grids_of_samples_on_the_way_change_nothing(tmp_path: Path) -> None:
+    plain = Fit().run()
+    with kept_in(tmp_path / "checkpoints", tmp_path):
+        watched = Fit().run(grid_every=5)
+    assert all(torch.equal(a, b) for a, b in zip(plain, watched, strict=True))
+    names = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert names == ["training_00_step_000005.png", "training_00_step_000010.png"]
+    assert Image.open(tmp_path / names[0]).size == (8 * 5, 2 * 5)
+    Fit().run(grid_every=5)
+    assert len(list(tmp_path.glob("*.png"))) == 2, "nowhere without a folder"
