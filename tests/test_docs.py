@@ -27,7 +27,8 @@ def test_the_strategy_in_the_docs_passes_check(capsys, tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/own-strategy.md", "docs/benchmarks.md"]
+    "page",
+    ["README.md", "CONTRIBUTING.md", "docs/own-strategy.md", "docs/benchmarks.md", "docs/generators.md"],
 )
 def test_every_command_in_the_docs_parses(page: str, capsys, tmp_path: Path, monkeypatch) -> None:
     """Lines of `cl-bench run` resolve, as a dry run; all others name a verb that exists."""
@@ -35,6 +36,7 @@ def test_every_command_in_the_docs_parses(page: str, capsys, tmp_path: Path, mon
 
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
     lines = [line.partition("#")[0].split() for block in blocks for line in block.splitlines()]
+    lines = [["cl-bench" if word == "cl_bench" else word for word in words] for words in lines]
     commands = [words[words.index("cl-bench") + 1 :] for words in lines if "cl-bench" in words]
     monkeypatch.chdir(tmp_path)
     for words in commands:

@@ -13,15 +13,24 @@ from pathlib import Path
 
 import pytest
 
+from cl_bench import state
+
 ARGUMENTS = [
     "--limit", "40", "--evaluators", "accuracy,cas,depth,frechet,otdd,samples", "-o", "generator.steps=250",
     "-o", "classifier_steps=120",
 ]  # fmt: skip
 
 
-def start(folder: Path, *verb: str) -> subprocess.Popen[str]:
+# The command line with a checkpoint of a training after almost every step.
+OFTEN = (
+    "import cl_bench.checkpoint as c; c.CHECKPOINT_SECONDS = 0.1\n"
+    "import sys; from cl_bench.cli.main import main; sys.exit(main())"
+)
+
+
+def start(folder: Path, *verb: str, often: bool = False) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "cl_bench", *verb],
+        [sys.executable, *(("-c", OFTEN) if often else ("-m", "cl_bench")), *verb],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -72,3 +81,42 @@ def test_five_kills_change_nothing(tmp_path: Path) -> None:
     errors = resumed.stderr.read()
     assert resumed.wait() == 0, errors
     assert values(cut) == values(whole)
+
+
+def wait_for(what: Path, pattern: str, process: subprocess.Popen[str], seconds: float = 300) -> Path:
+    """The first file below `what` that matches, as soon as it is there."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end and process.poll() is None:
+        for found in what.glob(pattern):
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"no {pattern} before the process ended: {process.poll()}")
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_middle_of_a_training_loses_no_step(tmp_path: Path) -> None:
+    """Killed while `ddpm` trains on task 2, the run goes on from the training's own checkpoint."""
+    arguments = [
+        "run", "--strategy", "bootstrap", "--generator", "ddpm", "--limit", "20", "-o", "tasks=2",
+        "-o", "generator.steps=60", "-o", "generator.batch=8", "-o", "classifier_steps=40",
+        "--evaluators", "accuracy,frechet", "--quiet",
+    ]  # fmt: skip
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir()
+    cut.mkdir()
+    assert start(whole, *arguments).wait() == 0
+    process = start(cut, *arguments, often=True)
+    saved = wait_for(cut, "runs/*/*/*/training_01/training_00.safetensors", process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = int(state.load(saved)["done"])
+    assert 0 < done < 60
+    assert not list(cut.glob("runs/*/*/*/task_01/finished.json"))
+    again = start(cut, *[argument for argument in arguments if argument != "--quiet"])
+    assert again.stderr is not None
+    told = again.stderr.read()
+    assert again.wait() == 0, told
+    assert "1 of 2 tasks are finished" in told
+    assert values(cut) == values(whole)
+    records = [next(f.glob("runs/*/*/*/task_01/training_00.json")).read_text() for f in (whole, cut)]
+    assert json.loads(records[0])["loss"] == json.loads(records[1])["loss"]
