@@ -234,7 +234,7 @@ def test_it_keeps_what_naive_training_forgets(digits: TaskStream) -> None:
     for task in digits.tasks:
         learn(strategy, task)
         learn(naive, task)
-    # Seen at writing: 0.89 against 0.20.
+    # Seen at writing: 0.91 to 0.92 with three seeds, against 0.20.
     assert score(naive, digits) < 0.3
     assert score(strategy, digits) > 0.8
     assert [strategy.depth(c) for c in (0, 9)] == [5, 1]
