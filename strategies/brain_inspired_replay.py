@@ -66,6 +66,7 @@ from cl_bench.stream import StreamSpec, Task
 from cl_bench.training_record import TrainingRecord
 
 SAMPLING_BATCH = 1024
+TEMPERATURE = 2.0  # of distillation, in the release
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ class BrainInspiredReplayOptions:
     task0"""
     distillation: bool = True
     """replay with the previous network's soft labels; false for its hard ones"""
-    temperature: Annotated[float, Gt(0)] = 2.0
-    """T of distillation"""
+    temperature: Annotated[float, Gt(0)] | None = None
+    """T of distillation; none for 2 (release)"""
     steps: Annotated[int, Gt(0)] = 2000
     """training steps per task (release: 2,000 split MNIST, 5,000 CIFAR-100)"""
     batch: Annotated[int, Gt(0)] = 128
@@ -97,6 +98,10 @@ class BrainInspiredReplayOptions:
     """dimensions of the latent space"""
     feature_steps: Annotated[int, Gt(0)] = 1000
     """training steps of the convolutions with features=task0"""
+
+    def __post_init__(self) -> None:
+        if self.temperature is not None and not self.distillation:
+            raise ValueError(f"temperature={self.temperature:g} has no effect with distillation=false")
 
 
 @register_strategy("brain-inspired-replay")
@@ -134,6 +139,7 @@ class BrainInspiredReplay(Strategy):
             binary=self.features is None and self.spec.modality == "image",
         ).to(self.device)
         self.net.eval()
+        self.temperature = options.temperature or TEMPERATURE
         self.depths: dict[int, int] = {}
 
     @property
@@ -186,7 +192,7 @@ class BrainInspiredReplay(Strategy):
         x = previous.generate(y, torch.randn(n, self.options.latent, device=self.device))
         logits = previous.classify(x)
         if self.options.distillation:
-            return x, soft_targets(logits, old, self.options.temperature)
+            return x, soft_targets(logits, old, self.temperature)
         hard = old[logits[:, old].argmax(1)]
         return x, nn.functional.one_hot(hard, self.spec.num_classes).float()
 
@@ -197,7 +203,7 @@ class BrainInspiredReplay(Strategy):
         out, logits, mean, log_variance, z = self.net(x, p, epsilon)
         reconstruction = self.net.reconstruction(out, x)
         divergence = self.net.divergence(mean, log_variance, z, p, known) / x.shape[1]
-        temperature = 1.0 if known else self.options.temperature
+        temperature = 1.0 if known else self.temperature
         prediction = distillation(logits[:, seen], p[:, seen], temperature)
         return (reconstruction + divergence + prediction).mean()
 

@@ -1,8 +1,8 @@
 """Deep generative replay (DGR): a scholar is a generator and a solver, and teaches the next scholar.
 
 Paper: H. Shin, J. K. Lee, J. Kim, J. Kim 2017, "Continual Learning with Deep Generative Replay", NeurIPS
-2017, arXiv 1705.08690. The scholar of task t is trained on new data and on what the scholar of task t − 1 gives:
-samples x' of its generator with its solver's answers. For the solver (eq. 2 of the paper):
+2017, arXiv 1705.08690. The scholar of task t is trained on new data and on what the scholar of task t − 1
+gives: samples x' of its generator with its solver's answers. For the solver (eq. 2 of the paper):
 
   loss = r E_{(x, y) new} H(y, S_t(x)) + (1 − r) E_{x' ~ G_{t−1}} H(S_{t−1}(x'), S_t(x')),   H: cross-entropy
 
@@ -18,13 +18,13 @@ under the wrong name. And r is a number of its own, whatever the sizes of the tw
 - labels=requested: the class that the generator was asked for, as `bootstrap` does.
 
 Deviations: the paper's generators are GANs without classes; all of ours are given a class, so replay is asked
-for in equal numbers of all seen classes and then labelled by the solver. The loss is weighted by how
-often the solver draws each sample, which is eq. 2 in expectation. Replay is drawn once per task, as many
-samples as old classes had real ones unless `per_class` is given; for the generator's set they are repeated or
-left out until the share is r. Where evaluators ask for more samples of a class than the replay set has,
-those carry the class they were asked for. Networks go on from their present weights unless `start=fresh`. A sample is as
-deep as its generator made the class it was asked for. The paper's text could not be had here: its equation
-is given as the field cites it, and no constant is taken from it.
+for in equal numbers of all seen classes and then labelled by the solver. The loss is weighted by how often
+the solver draws each sample, which is eq. 2 in expectation. Replay is drawn once per task, as many samples as
+old classes had real ones unless `per_class` is given; for the generator's set they are repeated or left out
+until the share is r. Networks go on from their present weights unless `start=fresh`. A sample is as deep
+as its generator made the class it was asked for. Where evaluators ask for more samples of a class than the
+replay set has, those carry the class they were asked for. The paper's text could not be had here, so its
+equation was not checked against it; no constant is taken from it.
 """
 
 from __future__ import annotations

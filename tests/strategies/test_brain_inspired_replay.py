@@ -369,6 +369,12 @@ def test_what_is_replayed_by_default() -> None:
         features_for("task0", StreamSpec("vector", (8,), ("a",), 1))
 
 
+def test_a_temperature_without_distillation_is_refused() -> None:
+    with pytest.raises(ValueError, match="temperature=3 has no effect with distillation=false"):
+        BrainInspiredReplayOptions(distillation=False, temperature=3.0)
+    assert make(StreamSpec("vector", (5,), ("a",), 1), **SMALL).temperature == 2
+
+
 def test_vectors_are_replayed_as_they_are() -> None:
     spec = StreamSpec("vector", (5,), ("a", "b"), 1)
     strategy = make(spec, **(SMALL | {"steps": 200, "learning_rate": 1e-2}))

@@ -179,7 +179,7 @@ def test_it_keeps_what_it_learned(digits: TaskStream, labels: str) -> None:
 
 def test_a_run_from_end_to_end(fast_run) -> None:
     run = fast_run("dgr", labels="soft", limit=12)
-    assert {"accuracy", "otdd", "depth"} <= {name.partition(":")[0] for name in run.rows.metric}
+    assert {"accuracy_class_il", "otdd:classifier", "generation_depth"} <= set(run.rows.metric)
     assert set(run.rows.after_task) >= {0, 1, 2, 3, 4}
     assert run.samples(4).depth.min() >= 1
 
