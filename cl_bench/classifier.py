@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cl_bench.divergence import LossGuard
 from cl_bench.errors import UserError
-from cl_bench.networks import body
+from cl_bench.networks import Network, body, chosen, width_of
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples, scaled
 from cl_bench.state import State
@@ -19,18 +19,25 @@ PREDICTION_BATCH = 1024
 class Classifier:
     """A network over all classes of the stream, for images or vectors (see `networks.py`).
 
-    width: units of its last hidden layer, the dimension of `features`. dropout: share of hidden units dropped
-    while training.
+    width: units of its last hidden layer, the dimension of `features`, where the network leaves the choice.
+    dropout: share of hidden units dropped while training. pretrained: begin with ImageNet weights. Raises
+    UserError for a network that does not fit the data.
     """
 
     def __init__(
-        self, spec: StreamSpec, device: torch.device, width: int = 256, dropout: float = 0.0
+        self,
+        spec: StreamSpec,
+        device: torch.device,
+        width: int = 256,
+        dropout: float = 0.0,
+        network: Network = "auto",
+        pretrained: bool = False,
     ) -> None:
         if spec.modality == "text":
             raise UserError("the classifier takes images or vectors, not text")
         self.spec, self.device = spec, device
-        self.body = body(spec, width, dropout)
-        self.head = nn.Linear(width, spec.num_classes)
+        self.body = body(spec, width, dropout, network, pretrained)
+        self.head = nn.Linear(width_of(chosen(network, spec), width), spec.num_classes)
         self.net = nn.Sequential(self.body, self.head).to(device).eval()
 
     def fit(
@@ -43,11 +50,13 @@ class Classifier:
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-2,
         weights: Tensor | None = None,
+        targets: Tensor | None = None,
     ) -> None:
         """Train by cross-entropy on `data`, augmented as the stream allows, with AdamW, from the present
         weights on, the rate falling to zero by a cosine. weights: (n,), how often each sample is drawn
-        relative to the others; None for all alike. Raises TrainingDiverged."""
-        x, y = data.x.to(self.device), data.y.to(self.device)
+        relative to the others; None for all alike. targets: (n, num_classes) probabilities to learn in
+        place of the labels. Raises TrainingDiverged."""
+        x, y = data.x.to(self.device), (data.y if targets is None else targets).to(self.device)
         weights = None if weights is None else weights.to(self.device)
         optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True

@@ -25,7 +25,6 @@ from annotated_types import Ge
 from torch import Tensor
 
 from cl_bench import register_strategy
-from cl_bench.classifier import Classifier
 from cl_bench.errors import UserError
 from cl_bench.generator import Guide
 from cl_bench.mix import training_set
@@ -54,7 +53,7 @@ class DDGR(Strategy):
 
     def __init__(self, setting: Setting, options: DDGROptions) -> None:
         super().__init__(setting, options)
-        self.classifier = Classifier(self.spec, self.device)
+        self.classifier = options.new_classifier(setting)
         self.generator = setting.generator()
         if not self.generator.guidable:
             raise UserError(
@@ -71,7 +70,7 @@ class DDGR(Strategy):
         new = task.train.of([c for c in task.classes if c not in self.real_counts])
         data = training_set(new, None, self.replay)
         if self.options.start == "fresh" and task.index > 0:
-            self.classifier = Classifier(self.spec, self.device)
+            self.classifier = self.options.new_classifier(self.setting)
             self.generator = self.setting.generator()
         self.classifier.fit(data, self.progress, steps=self.options.classifier_steps)
         self.generator.fit(data)

@@ -33,6 +33,7 @@ class MixedOptions(TrainingOptions):
 
     def __post_init__(self) -> None:
         """Fill in whichever of lambda and synthetic_fraction is missing: both are shown and recorded."""
+        super().__post_init__()
         share, lam = self.synthetic_fraction, self.lambda_
         if share and lam is None and not self.real:
             raise ValueError("synthetic_fraction needs real data beside it; give real above 0")
