@@ -94,7 +94,9 @@ def test_a_generator_that_cannot_be_guided_is_refused(digits: TaskStream) -> Non
 def recorded(strategy: DDGR, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """What the classifier is trained on and with, task by task; nothing is trained."""
     calls: list[dict] = []
-    monkeypatch.setattr(strategy.classifier, "fit", lambda data, _, **more: calls.append({"data": data} | more))
+    monkeypatch.setattr(
+        strategy.classifier, "fit", lambda data, _, **more: calls.append({"data": data} | more)
+    )
     monkeypatch.setattr(strategy.generator, "fit", lambda data: None)
     return calls
 
@@ -106,7 +108,9 @@ def observe(strategy: DDGR, digits: TaskStream, tasks: int) -> None:
 
 
 @pytest.mark.parametrize("balance", ["balanced", "as-is"])
-def test_balance_is_how_much_of_an_old_class_is_learned(digits: TaskStream, balance: str, monkeypatch) -> None:
+def test_balance_is_how_much_of_an_old_class_is_learned(
+    digits: TaskStream, balance: str, monkeypatch
+) -> None:
     strategy = make(digits, per_class=20, balance=balance)
     calls = recorded(strategy, monkeypatch)
     observe(strategy, digits, 2)

@@ -177,7 +177,9 @@ def test_the_classifier_learns_soft_labels_at_the_papers_weights(digits: TaskStr
     strategy = make(digits, lambda_=0.6, teacher_steps=3)
     calls: list[dict[str, Any]] = []
     distilled: list[Any] = []
-    monkeypatch.setattr(strategy.classifier, "fit", lambda data, _, **more: calls.append({"data": data} | more))
+    monkeypatch.setattr(
+        strategy.classifier, "fit", lambda data, _, **more: calls.append({"data": data} | more)
+    )
     monkeypatch.setattr(strategy.generator, "fit", lambda data: distilled.append((data, None)))
     monkeypatch.setattr(strategy.generator, "fit_distilled", lambda data, how: distilled.append((data, how)))
     for task in digits.tasks[:3]:
@@ -186,9 +188,7 @@ def test_the_classifier_learns_soft_labels_at_the_papers_weights(digits: TaskStr
     new = data.depth == 0
     assert weights.sum().item() == pytest.approx(1)
     assert weights[new].sum().item() == pytest.approx(1 / 3)
-    assert torch.allclose(
-        targets[~new][:, :4], strategy.predict(data.x[~new])[:, :4].softmax(1), atol=1e-5
-    )
+    assert torch.allclose(targets[~new][:, :4], strategy.predict(data.x[~new])[:, :4].softmax(1), atol=1e-5)
     assert torch.equal(targets[new].argmax(1), data.y[new])
     assert calls[0]["weights"] is calls[0]["targets"] is None
     assert [how for _, how in distilled][0] is None

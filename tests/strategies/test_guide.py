@@ -141,7 +141,8 @@ def test_rehearsal_takes_the_place_of_part_of_the_batch(digits: TaskStream, monk
     new, old = digits.tasks[1].train[:1], digits.tasks[0].train[:3]
     with torch.no_grad():
         losses = [
-            -classifier.net(s.x.float() / 127.5 - 1).log_softmax(1).gather(1, s.y[:, None]) for s in (new, old)
+            -classifier.net(s.x.float() / 127.5 - 1).log_softmax(1).gather(1, s.y[:, None])
+            for s in (new, old)
         ]
     # Batches of five: the one new sample twice, and the three old ones.
     expected = (2 * losses[0].sum() + losses[1].sum()) / 5
