@@ -76,6 +76,7 @@ class DDGROptions(TrainingOptions):
 class DDGR(ReplayStrategy):
     """Diffusion replay of old classes under guidance of the old classifier."""
 
+    version = 2
     paper = "Gao and Liu 2023, DDGR, ICML 2023, PMLR 202:10744-10763"
     needs = "a generator that can be guided"
     Options: ClassVar[type] = DDGROptions

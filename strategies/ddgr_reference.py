@@ -77,6 +77,7 @@ class DDGRReference(DDGR):
     """DDGR as published: few, unbalanced samples by raw weights, guided on noise; without the release's
     faults."""
 
+    version = 1
     Options = DDGRReferenceOptions
     default_generator = "ddpm"
     generator_defaults: ClassVar[Mapping[str, Any]] = {
