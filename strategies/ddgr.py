@@ -14,8 +14,8 @@ Options beyond the paper, each a question that its users ask:
               softmax_old(C_{t−1}(x)), the generator the requested label
   balance     balanced: the replay of a class is repeated until it is as large as the class once was, where it
               is smaller; as-is: it weighs as much as it has samples
-  weighting   union: all samples alike; task: (1/t) L(new) + (1 − 1/t) L(old), t tasks seen (as in G. van de
-              Ven et al. 2020, "Brain-inspired replay"), by repeating the side that weighs too little
+  weighting   union: all samples alike; task: (1/t) L(new) + (1 − 1/t) L(old), t tasks seen, by repeating the
+              side that weighs too little
   resample    every_task: all replay is drawn anew by the newest generator; once: the replay of a class is
               drawn at the end of the task that brought it, and kept, so that its depth stays 1
 

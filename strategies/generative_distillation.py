@@ -46,9 +46,9 @@ from cl_bench.stream import Task
 @dataclass(frozen=True)
 class GenerativeDistillationOptions:
     lambda_: Annotated[float, Gt(0)] = 0.75
-    """weight λ of the distance to the teacher (paper: 0.75)"""
+    """weight λ of the distance to the teacher (noted from the release: 0.75)"""
     teacher_steps: Annotated[int, Gt(0)] = 2
-    """DDIM steps of the teacher's samples while the generator is trained (paper: 2)"""
+    """DDIM steps of the teacher's samples while the generator is trained (release: 2)"""
     classifier_steps: Annotated[int, Gt(0)] = 400
     """training steps of the classifier per task"""
 

@@ -48,15 +48,15 @@ from cl_bench.stream import Task
 @dataclass(frozen=True)
 class GuideOptions:
     guidance: Annotated[float, Ge(0)] = 0.5
-    """scale s of the classifier's gradient (paper: 0.2 to 1, 0.5 for CIFAR-100 in 5 tasks); 0 for plain
+    """scale s of the classifier's gradient (release: 0.2 to 1, 0.5 for CIFAR-100 in 5 tasks); 0 for plain
     samples"""
     refresh: Annotated[int, Gt(0)] = 10
-    """classifier steps that share one batch of rehearsal (paper: 10 for CIFAR-100)"""
+    """classifier steps that share one batch of rehearsal (release: 10 for CIFAR-100)"""
     guided_steps: Annotated[int, Gt(1)] | None = None
-    """sampler steps of rehearsal (paper: 100 DDIM steps for CIFAR-100); none for the generator's own
+    """sampler steps of rehearsal (release: 100 DDIM steps for CIFAR-100); none for the generator's own
     number"""
     classifier_batch: Annotated[int, Gt(1)] = 128
-    """samples per classifier step, rehearsal included (paper: 256)"""
+    """samples per classifier step, rehearsal included (release: 256)"""
     classifier_steps: Annotated[int, Gt(0)] = 400
     """training steps of the classifier per task"""
 
