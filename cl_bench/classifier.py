@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -12,8 +15,30 @@ from cl_bench.progress import Progress
 from cl_bench.samples import Samples, scaled
 from cl_bench.state import State
 from cl_bench.stream import StreamSpec
+from cl_bench.torchvision_networks import PRETRAINED
 
 PREDICTION_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class ClassifierOptions:
+    """Options of every strategy that trains a classifier."""
+
+    classifier: Network = "auto"
+    """network of the classifier: mlp, cnn, resnet18, resnet32, alexnet; auto: mlp for vectors and small
+    images, cnn for others"""
+    pretrained: bool = False
+    """begin with ImageNet weights from torch hub's cache; classifier=alexnet or resnet18 only"""
+
+    def __post_init__(self) -> None:
+        if self.pretrained and self.classifier not in PRETRAINED:
+            raise ValueError(
+                f"pretrained=true needs classifier={' or '.join(PRETRAINED)}, not {self.classifier}"
+            )
+
+    def new_classifier(self, spec: StreamSpec, device: torch.device) -> Classifier:
+        """A fresh classifier as these options have it."""
+        return Classifier(spec, device, network=self.classifier, pretrained=self.pretrained)
 
 
 class Classifier:
@@ -51,11 +76,13 @@ class Classifier:
         weight_decay: float = 1e-2,
         weights: Tensor | None = None,
         targets: Tensor | None = None,
+        rehearsal: Callable[[int], Samples] | None = None,
     ) -> None:
         """Train by cross-entropy on `data`, augmented as the stream allows, with AdamW, from the present
         weights on, the rate falling to zero by a cosine. weights: (n,), how often each sample is drawn
-        relative to the others; None for all alike. targets: (n, num_classes) probabilities to learn in
-        place of the labels. Raises TrainingDiverged."""
+        relative to the others; None for all alike. targets: (n, num_classes), probabilities to learn instead
+        of the labels. rehearsal: step, from 0, to samples that take the place of so many of the batch. Raises
+        TrainingDiverged."""
         x, y = data.x.to(self.device), (data.y if targets is None else targets).to(self.device)
         weights = None if weights is None else weights.to(self.device)
         optimiser = torch.optim.AdamW(
@@ -64,13 +91,18 @@ class Classifier:
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
         guard = LossGuard(what)
         self.net.train()
-        for _ in progress.steps(steps, what):
+        for step in progress.steps(steps, what):
+            more = rehearsal(step) if rehearsal else data[:0]
+            drawn = batch - len(more)
             if weights is None:
-                pick = torch.randint(len(y), (batch,), device=self.device)
+                pick = torch.randint(len(y), (drawn,), device=self.device)
             else:
-                pick = torch.multinomial(weights, batch, replacement=True)
-            images = scaled(self.spec.augmentation(x.index_select(0, pick)))
-            loss = nn.functional.cross_entropy(self.net(images), y[pick])
+                pick = torch.multinomial(weights, drawn, replacement=True)
+            images, wanted = x.index_select(0, pick), y[pick]
+            if len(more):
+                images = torch.cat([images, more.x.to(self.device)])
+                wanted = torch.cat([wanted, more.y.to(self.device)])
+            loss = nn.functional.cross_entropy(self.net(scaled(self.spec.augmentation(images))), wanted)
             guard.check(loss)
             optimiser.zero_grad()
             loss.backward()

@@ -148,7 +148,8 @@ def resolve(request: Request, progress: Progress | None = None) -> Resolved:
         raise UserError("no evaluator named; name at least one, or leave the option out for all")
     strategy = registry.strategies.get(request.strategy, progress)
     benchmark = registry.benchmarks.get(request.benchmark)
-    generator_name = request.generator or (benchmark.generator if strategy.uses_generator else NO_GENERATOR)
+    preferred = strategy.default_generator or benchmark.generator
+    generator_name = request.generator or (preferred if strategy.uses_generator else NO_GENERATOR)
     if generator_name != NO_GENERATOR and not strategy.uses_generator:
         raise UserError(
             f"strategy {strategy.name!r} makes no data; --generator {generator_name} has no effect on it"
@@ -167,6 +168,10 @@ def resolve(request: Request, progress: Progress | None = None) -> Resolved:
             raise UserError(f"{kind} {cls.name!r} needs an argument; say {cls.name}:{cls.takes}")
     names = {"strategy": strategy.name, "benchmark": benchmark.name, "generator": generator_name}
     routed = opts.route(request.options, {k: c.Options if c else None for k, c in classes.items()})
+    if generator is not None:
+        known = {option.key for option in opts.describe(generator.Options)}
+        defaults = {key: value for key, value in strategy.generator_defaults.items() if key in known}
+        routed["generator"] = defaults | routed["generator"]
     built = {
         kind: opts.build(cls.Options, routed[kind], f"{kind} {names[kind]}") if cls else None
         for kind, cls in classes.items()
@@ -221,12 +226,25 @@ def _engine() -> str:
 
 
 def _source(cls: type) -> str:
-    """A hash of what defines `cls` and its bases, so that an edited strategy is another run."""
+    """A hash of what defines `cls`, its bases, and what they import from their own folder, so that an edited
+    strategy is another run."""
     ours = [base for base in cls.__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names]
-    return _digest({_definition(base) for base in ours})
+    found: dict[str, Any] = {}
+    waiting: list[Any] = list(ours)
+    while waiting:
+        one = waiting.pop()
+        if one.__module__ in found:
+            continue
+        found[one.__module__] = one
+        folder = one.__module__.rpartition(".")[0]
+        for value in vars(sys.modules[one.__module__]).values() if one.__module__ in sys.modules else ():
+            module = getattr(value, "__module__", None)
+            if folder and isinstance(module, str) and module.rpartition(".")[0] == folder:
+                waiting.append(value)
+    return _digest({_definition(one) for one in [*ours, *found.values()]})
 
 
-def _definition(cls: type) -> bytes:
+def _definition(cls: Any) -> bytes:
     """The file of `cls`; for one typed into a notebook its source; for one typed into Python its bytecode."""
     try:
         return Path(inspect.getfile(cls)).read_bytes()

@@ -20,11 +20,24 @@ from cl_bench.stream import StreamSpec
 class Guide:
     """Classifier guidance: `log_prob(x, y)` gives log p(y | x), (n,), for x (n, …) in [−1, 1] and labels
     y (n,), differentiable in x; `scale` multiplies its gradient. target: what it reads, the denoised estimate
-    x̂₀ (the gradient then passes through the denoiser) or the noisy x_t itself."""
+    x̂₀ (the gradient then passes through the denoiser) or the noisy x_t itself. steps: of the sampler, None
+    for the generator's own number."""
 
     log_prob: Callable[[Tensor, Tensor], Tensor]
     scale: float
     target: Literal["x0", "xt"] = "x0"
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """What `fit_distilled` minimises: `real` · loss on new data + `weight` · distance to the teacher on its
+    own samples of `classes`, made in `steps` DDIM steps."""
+
+    classes: tuple[int, ...]
+    real: float
+    weight: float
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -63,3 +76,23 @@ class Generator(ABC):
 
     @abstractmethod
     def load_state_dict(self, state: State) -> None: ...
+
+
+class Alignable(Generator):
+    """A generator whose samples of old classes can be held where they are, without data of them."""
+
+    @abstractmethod
+    def fit_aligned(self, data: Samples, classes: tuple[int, ...], weight: float) -> None:
+        """Train on `data`, adding weight · E ‖G(z, c) − G′(z, c)‖² to the generator's loss, c uniform over
+        `classes`, G′ the sampler as it is when this is called, ‖·‖² summed over the values of an image in
+        [−1, 1]. Raises TrainingDiverged."""
+
+
+class Distillable(Generator):
+    """A generator that can learn from its own predictions before this training instead of from its
+    samples."""
+
+    @abstractmethod
+    def fit_distilled(self, data: Samples, distillation: Distillation) -> None:
+        """Train on `data` and on a frozen copy of the sampler as it is when this is called. Raises
+        TrainingDiverged."""

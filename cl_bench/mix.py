@@ -80,3 +80,25 @@ def lambda_of(synthetic_fraction: float, real: float = 1.0) -> float:
 def training_set(new: Samples, kept: Samples | None, replay: Samples | None) -> Samples:
     """New real data, kept real data and replay as one set."""
     return concat(part for part in (new, kept, replay) if part is not None)
+
+
+def repeated(samples: Samples, counts: dict[int, int]) -> Samples:
+    """`samples` with each class c that is smaller than `counts[c]` repeated until it is as large."""
+    present = samples.counts()
+    if all(n >= counts.get(c, 0) for c, n in present.items()):
+        return samples
+    return concat(_tiled(samples.of((c,)), counts.get(c, 0)) for c in present)
+
+
+def with_share(a: Samples, b: Samples, share: float) -> tuple[Samples, Samples]:
+    """Both, neither of them empty, one of them repeated, so that `a` makes up `share` of the whole, 0 < share
+    < 1, up to rounding."""
+    wanted = round(len(b) * share / (1 - share))
+    if wanted >= len(a):
+        return _tiled(a, wanted), b
+    return a, _tiled(b, round(len(a) * (1 - share) / share))
+
+
+def _tiled(samples: Samples, n: int) -> Samples:
+    """`samples`, from the front again until there are n."""
+    return samples[torch.arange(max(n, len(samples))) % len(samples)]

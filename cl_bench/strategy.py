@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -53,6 +53,11 @@ class Strategy(ABC):
     paper: ClassVar[str] = ""
     needs: ClassVar[str] = "nothing beyond the installed packages"
     Options: ClassVar[type] = NoOptions
+
+    # The generator when the user names none, instead of the benchmark's own; and defaults for options of the
+    # generator, those of them that the chosen one has, in place of its own.
+    default_generator: ClassVar[str | None] = None
+    generator_defaults: ClassVar[Mapping[str, Any]] = {}
 
     # Whether it ever asks for a generator; without, none is chosen by default, and naming one is an error.
     uses_generator: ClassVar[bool] = True

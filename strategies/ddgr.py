@@ -9,17 +9,27 @@ both networks are trained further, from their present weights, on new real data 
   classifier: cross-entropy on real(new) ∪ replay(old)
   generator:  denoising loss on real(new) ∪ replay(old)
 
-Deviations from the published release, at the size of this generator: the guide reads the denoised image
-x̂, not the noisy x_t, which it was never trained on; sampling uses averaged weights; the replay of a
-class is as large as its real set (`per_class` for another number; published: 20), so that the union is
-balanced; nothing is selected on test data; replay stays uint8 in memory, never JPEG. The replay of task t
-is drawn at the end of task t−1, from the same frozen networks.
+Options beyond the paper, each a question that its users ask:
+  labels      requested: y as above; hard: arg max_old C_{t−1}(x); soft: the classifier learns
+              softmax_old(C_{t−1}(x)), the generator the requested label
+  balance     balanced: the replay of a class is repeated until it is as large as the class once was, where it
+              is smaller; as-is: it weighs as much as it has samples
+  weighting   union: all samples alike; task: (1/t) L(new) + (1 − 1/t) L(old), t tasks seen, by repeating the
+              side that weighs too little
+  resample    every_task: all replay is drawn anew by the newest generator; once: the replay of a class is
+              drawn at the end of the task that brought it, and kept, so that its depth stays 1
+
+Deviations from the published release, at the size of this generator (`ddgr-reference` is nearer to it): the
+guide reads the denoised image x̂, not the noisy x_t, which it was never trained on (`guide_on=xt` for that);
+sampling uses averaged weights; the replay of a class is as large as its real set (`per_class` for another
+number; published: 20), so that the union is balanced; nothing is selected on test data; replay stays uint8 in
+memory, never JPEG. The replay of task t is drawn at the end of task t−1, from the same frozen networks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 from torch import Tensor
@@ -27,11 +37,11 @@ from torch import Tensor
 from cl_bench import register_strategy
 from cl_bench.errors import UserError
 from cl_bench.generator import Guide
-from cl_bench.mix import training_set
-from cl_bench.samples import Samples, labels_for
-from cl_bench.state import State, from_numbers, prefixed, to_numbers, under
+from cl_bench.mix import repeated, training_set, with_share
+from cl_bench.samples import Samples, concat
 from cl_bench.strategies.mix_strategy import TrainingOptions
-from cl_bench.strategy import Setting, Strategy
+from cl_bench.strategies.replay_strategy import ReplayStrategy
+from cl_bench.strategy import Setting
 from cl_bench.stream import Task
 
 
@@ -39,71 +49,81 @@ from cl_bench.stream import Task
 class DDGROptions(TrainingOptions):
     guidance: Annotated[float, Ge(0)] = 1.0
     """scale s of the classifier's gradient (paper: 1)"""
+    guide_on: Literal["x0", "xt"] = "x0"
+    """what the guide reads: the denoised estimate, or the noisy image as in the release"""
     per_class: Annotated[int, Ge(1)] | None = None
     """replayed samples per old class; none for as many as it had real ones"""
+    balance: Literal["balanced", "as-is"] = "balanced"
+    """repeat an old class's replay until it is as large as its real set was, or leave it"""
+    weighting: Literal["union", "task"] = "union"
+    """all samples alike, or new data 1/t and replay 1 - 1/t of the loss at task t"""
+    labels: Literal["requested", "hard", "soft"] = "requested"
+    """labels of replay: those asked for, or the old classifier's choice, or its probabilities"""
+    resample: Literal["every_task", "once"] = "every_task"
+    """draw all replay anew after each task, or that of a class once, after its own"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.balance == "as-is" and self.per_class is None and self.labels != "hard":
+            raise ValueError(
+                "balance=as-is has no effect: an old class's replay is as large as its real set was; "
+                "give per_class, or leave it out"
+            )
+        if self.guide_on == "xt" and not self.guidance:
+            raise ValueError("guide_on=xt has no effect without guidance; leave it out")
 
 
 @register_strategy("ddgr")
-class DDGR(Strategy):
+class DDGR(ReplayStrategy):
     """Diffusion replay of old classes under guidance of the old classifier."""
 
+    version = 2
     paper = "Gao and Liu 2023, DDGR, ICML 2023, PMLR 202:10744-10763"
     needs = "a generator that can be guided"
-    Options = DDGROptions
+    Options: ClassVar[type] = DDGROptions
 
-    def __init__(self, setting: Setting, options: DDGROptions) -> None:
+    def __init__(self, setting: Setting, options: Any) -> None:
         super().__init__(setting, options)
-        self.classifier = options.new_classifier(setting)
-        self.generator = setting.generator()
         if not self.generator.guidable:
             raise UserError(
-                f"ddgr guides its generator by a classifier; {self.generator.name!r} cannot be guided"
+                f"{self.name} guides its generator by a classifier; {self.generator.name!r} cannot be guided"
             )
-        self.real_counts: dict[int, int] = {}
-        self.depths: dict[int, int] = {}
-
-    @property
-    def generative(self) -> bool:
-        return True
 
     def observe(self, task: Task) -> None:
-        new = task.train.of([c for c in task.classes if c not in self.real_counts])
-        data = training_set(new, None, self.replay)
-        if self.options.start == "fresh" and task.index > 0:
-            self.classifier = self.options.new_classifier(self.setting)
-            self.generator = self.setting.generator()
-        self.classifier.fit(data, self.progress, steps=self.options.classifier_steps)
+        options, new = self.options, self._new(task)
+        real, old = new, self.replay
+        if old is not None and options.balance == "balanced":
+            old = repeated(old, self.real_counts)
+        if old is not None and len(new) and options.weighting == "task":
+            real, old = with_share(new, old, 1 / (task.index + 1))
+        data = training_set(real, None, old)
+        targets = None
+        if old is not None and options.labels == "soft":
+            targets = self._soft_targets(real, old)
+        if options.start == "fresh" and task.index > 0:
+            self.classifier, self.generator = self.new_classifier(), self.setting.generator()
+        self.classifier.fit(data, self.progress, steps=options.classifier_steps, targets=targets)
         self.generator.fit(data)
+        self._finish(new, data)
 
-        self.real_counts |= new.counts()
-        self.depths |= {c: 1 + int(data.of((c,)).depth.min()) for c in data.classes}
-        per_class = self.options.per_class
-        wanted = {c: n if per_class is None else per_class for c, n in self.real_counts.items()}
-        y = labels_for(wanted)
-        with self.progress.phase(f"guided replay: {len(y)} samples"):
-            self.replay = Samples(self.sample(y), y, y.clone().apply_(self.depth))
+    def _next_replay(self, new: Samples) -> Samples:
+        options = self.options
+        kept = self.replay if options.resample == "once" else None
+        counts = self.real_counts if kept is None else new.counts()
+        if options.per_class is not None:
+            counts = dict.fromkeys(counts, options.per_class)
+        if kept is not None and not counts:
+            return kept
+        replay = self._draw(counts)
+        if options.labels == "hard":
+            replay = Samples(replay.x, self._probabilities(replay.x).argmax(1), replay.depth)
+        return replay if kept is None else concat([kept, replay])
 
     def sample(self, labels: Tensor) -> Tensor:
-        guide = Guide(self._log_prob, self.options.guidance) if self.options.guidance else None
+        options = self.options
+        guide = Guide(self._log_prob, options.guidance, options.guide_on) if options.guidance else None
         return self.generator.sample(labels, guide)
 
     def _log_prob(self, x: Tensor, y: Tensor) -> Tensor:
         """log softmax over the classes seen so far."""
-        return self.classifier.log_prob(x, y, tuple(sorted(self.real_counts)))
-
-    def predict(self, x: Tensor) -> Tensor:
-        return self.classifier.predict(x)
-
-    def depth(self, c: int) -> int:
-        return self.depths[c]
-
-    def state_dict(self) -> State:
-        state = prefixed("classifier", self.classifier.state_dict())
-        state |= prefixed("generator", self.generator.state_dict())
-        return state | from_numbers("real_counts", self.real_counts) | from_numbers("depths", self.depths)
-
-    def load_state_dict(self, state: State) -> None:
-        self.classifier.load_state_dict(under("classifier", state))
-        self.generator.load_state_dict(under("generator", state))
-        self.real_counts = to_numbers("real_counts", state)
-        self.depths = to_numbers("depths", state)
+        return self.classifier.log_prob(x, y, self.seen)

@@ -65,7 +65,7 @@ class DGR(Strategy):
 
     def __init__(self, setting: Setting, options: DGROptions) -> None:
         super().__init__(setting, options)
-        self.solver = options.new_classifier(setting)
+        self.solver = options.new_classifier(self.spec, self.device)
         self.generator = setting.generator()
         self.real_counts: dict[int, int] = {}
         self.depths: dict[int, int] = {}
@@ -82,7 +82,7 @@ class DGR(Strategy):
         # Before the solver changes: these are the old one's answers.
         targets = self._targets(new, replay) if self.options.labels == "soft" else None
         if self.options.start == "fresh" and task.index > 0:
-            self.solver = self.options.new_classifier(self.setting)
+            self.solver = self.options.new_classifier(self.spec, self.device)
             self.generator = self.setting.generator()
 
         steps = self.options.classifier_steps

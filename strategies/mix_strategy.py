@@ -15,40 +15,23 @@ from typing import Annotated, Any, Literal
 from annotated_types import Gt
 from torch import Tensor
 
-from cl_bench.classifier import Classifier
+from cl_bench.classifier import ClassifierOptions
 from cl_bench.errors import UserError
 from cl_bench.mix import Mix, training_set
-from cl_bench.networks import Network
 from cl_bench.samples import Samples, concat
 from cl_bench.state import State, from_numbers, prefixed, to_numbers, under
 from cl_bench.strategy import Setting, Strategy
 from cl_bench.stream import Task
-from cl_bench.torchvision_networks import PRETRAINED
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(ClassifierOptions):
     """Options of every strategy that trains a classifier and a generator."""
 
     start: Literal["warm", "fresh"] = "warm"
     """train each task from the previous task's weights, or from new ones"""
     classifier_steps: Annotated[int, Gt(0)] = 400
     """training steps of the classifier per task"""
-    classifier: Network = "auto"
-    """network of the classifier: mlp, cnn, resnet18, resnet32, alexnet; auto: mlp for vectors and small
-    images, cnn for others"""
-    pretrained: bool = False
-    """begin with ImageNet weights from torch hub's cache; classifier=alexnet or resnet18 only"""
-
-    def __post_init__(self) -> None:
-        if self.pretrained and self.classifier not in PRETRAINED:
-            raise ValueError(
-                f"pretrained=true needs classifier={' or '.join(PRETRAINED)}, not {self.classifier}"
-            )
-
-    def new_classifier(self, setting: Setting) -> Classifier:
-        """A fresh classifier as these options have it."""
-        return Classifier(setting.spec, setting.device, network=self.classifier, pretrained=self.pretrained)
 
 
 class MixStrategy(Strategy):
@@ -78,7 +61,7 @@ class MixStrategy(Strategy):
                 f"strategy {self.name!r} keeps nothing of classes it has seen, and here every task repeats "
                 "them: nothing would be left to train on; choose another strategy"
             )
-        self.classifier = self.options.new_classifier(setting)
+        self.classifier = self.options.new_classifier(self.spec, self.device)
         self.generator = setting.new_generator() if setting.new_generator else None
         self.kept: Samples | None = None
         self.real_counts: dict[int, int] = {}
@@ -93,7 +76,7 @@ class MixStrategy(Strategy):
         new = task.train.of([c for c in task.classes if c not in self.real_counts])
         data = training_set(new, self.kept, self.replay)
         if self.options.start == "fresh" and task.index > 0:
-            self.classifier = self.options.new_classifier(self.setting)
+            self.classifier = self.options.new_classifier(self.spec, self.device)
             self.generator = self.setting.new_generator() if self.setting.new_generator else None
 
         weights = self.sampling_weights(len(new), len(data))

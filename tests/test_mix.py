@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cl_bench.errors import UserError
-from cl_bench.mix import Mix, lambda_of
+from cl_bench.mix import Mix, lambda_of, repeated, with_share
 from cl_bench.samples import Samples
 
 
@@ -56,3 +56,19 @@ def test_out_of_range_is_an_error(bad: dict[str, float]) -> None:
         Mix(**bad)  # type: ignore[arg-type]
     with pytest.raises(UserError):
         lambda_of(1.0)
+
+
+def test_repeating_brings_classes_up_and_leaves_the_rest() -> None:
+    y = torch.tensor([0, 0, 1, 1, 1, 2])
+    samples = Samples(torch.arange(6), y, torch.ones_like(y))
+    assert repeated(samples, {0: 2, 1: 1}) is samples
+    more = repeated(samples, {0: 5, 1: 3, 2: 2})
+    assert more.counts() == {0: 5, 1: 3, 2: 2}
+    assert more.of((0,)).x.tolist() == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, (30, 30)), (1 / 3, (30, 60)), (0.9, (90, 10))])
+def test_share_of_two_sets_by_repeating_one(share: float, expected: tuple[int, int]) -> None:
+    a, b = (Samples.real(torch.arange(n), torch.zeros(n).long()) for n in (30, 10))
+    a, b = with_share(a, b, share)
+    assert (len(a), len(b)) == expected

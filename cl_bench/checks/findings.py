@@ -61,6 +61,10 @@ def tiny(request: Request) -> Request:
             given = key in small or f"{kind}.{key}" in small
             if key.split("_")[-1] == "steps" and isinstance(value, int) and not given:
                 small[f"{kind}.{key}"] = min(value, STEPS)
+    # Without a number of its own, a generator's is in its class.
+    generator = resolved.generator_options
+    if getattr(generator, "DEFAULT_STEPS", 0) and generator.steps is None and generator.epochs is None:
+        small["generator.steps"] = STEPS
     return dataclasses.replace(request, limit=PER_CLASS, options=small)
 
 

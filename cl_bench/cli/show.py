@@ -78,7 +78,7 @@ def card(kind: str, cls: type) -> str:
     facts = {
         "paper": getattr(cls, "paper", ""),
         "data": getattr(cls, "source", ""),
-        "generator": getattr(cls, "generator", "") if kind == "benchmark" else "",
+        "generator": _generator(kind, cls),
         "needs": _needs(cls),
     }
     lines += ["", *(f"  {name:<10}{text}" for name, text in facts.items() if text)]
@@ -95,6 +95,16 @@ def card(kind: str, cls: type) -> str:
         width = max(map(len, heads), default=0)
         lines += [f"  {head:<{width}}  {option.help}" for head, option in zip(heads, described, strict=True)]
     return "\n".join(lines)
+
+
+def _generator(kind: str, cls: type) -> str:
+    """The generator that is taken when none is named, with the options it is given."""
+    if kind != "strategy":
+        return getattr(cls, "generator", "") if kind == "benchmark" else ""
+    name: str = getattr(cls, "default_generator", None) or ""
+    defaults: dict[str, object] = getattr(cls, "generator_defaults", {})
+    given = ", ".join(f"{key}={_spell(value)}" for key, value in defaults.items())
+    return f"{name} with {given}" if given else name
 
 
 def _needs(cls: type) -> str:

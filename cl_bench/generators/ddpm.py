@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from annotated_types import Ge, Interval
-from torch import Tensor
+from torch import Tensor, nn
 
 from cl_bench import register_generator
 from cl_bench.generator import Guide
@@ -63,16 +63,26 @@ class DDPM(ImageDiffusion):
     def draw(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return torch.randint(TIMES, (len(y),), device=x.device), torch.randn_like(x)
 
-    def loss(self, x: Tensor, y: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
+    def loss(
+        self, x: Tensor, y: Tensor, t: Tensor, epsilon: Tensor, teacher: nn.Module | None = None
+    ) -> Tensor:
         alpha, sigma = (values[t].view(-1, 1, 1, 1) for values in (self.alphas, self.sigmas))
-        predicted = self.forward(alpha * x + sigma * epsilon, t / TIMES, y)
+        inputs = alpha * x + sigma * epsilon, t / TIMES, y
+        predicted = self.forward(*inputs)
         is_v = self.options.prediction == "v"
         target = alpha * epsilon - sigma * x if is_v else epsilon
+        if teacher is not None:
+            target = teacher(*inputs).float()
         error = (predicted.float() - target).square().mean((1, 2, 3))
         if self.options.min_snr is not None:
             snr = (alpha / sigma).square().flatten()
             error = error * snr.clamp(max=self.options.min_snr) / (snr + 1 if is_v else snr)
         return error.mean()
+
+    def level(self, u: float) -> tuple[float, float, float]:
+        t = torch.tensor(u * (TIMES - 1), dtype=torch.float64)
+        alpha, sigma = signal_and_noise(t)
+        return float(alpha), float(sigma), float(t) / TIMES
 
     def clean(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         alpha, sigma = (values.view(-1, 1, 1, 1) for values in signal_and_noise(t * TIMES))
@@ -85,9 +95,10 @@ class DDPM(ImageDiffusion):
 
     def denoise(self, generators: list[torch.Generator], y: Tensor, guide: Guide | None) -> Tensor:
         scheduler = _scheduler(self.options.sampler)
-        scheduler.set_timesteps(self.options.sampling_steps, device=self.device)
+        steps = self.options.sampling_steps if guide is None or guide.steps is None else guide.steps
+        scheduler.set_timesteps(steps, device=self.device)
         if self.options.sampler in LOG_SPACED:
-            _space_evenly(scheduler, self.options.sampling_steps)
+            _space_evenly(scheduler, steps)
         x = noise(generators, self.spec.shape, self.device)
         more = {"generator": generators} if self.options.sampler == "ancestral" else {}
         for t in scheduler.timesteps:

@@ -22,7 +22,7 @@ from typing import Annotated
 
 import torch
 from annotated_types import Gt
-from torch import Tensor
+from torch import Tensor, nn
 
 from cl_bench import register_generator
 from cl_bench.generator import Guide
@@ -50,12 +50,21 @@ class EDM(ImageDiffusion):
         sigma = (LOG_MEAN + LOG_STD * torch.randn(len(y), device=x.device)).exp()
         return sigma, torch.randn_like(x)
 
-    def loss(self, x: Tensor, y: Tensor, sigma: Tensor, epsilon: Tensor) -> Tensor:
+    def loss(
+        self, x: Tensor, y: Tensor, sigma: Tensor, epsilon: Tensor, teacher: nn.Module | None = None
+    ) -> Tensor:
         noisy = x + sigma.view(-1, 1, 1, 1) * epsilon
         skip, out, into = (c.view(-1, 1, 1, 1) for c in preconditioning(sigma))
-        predicted = self.forward(into * noisy, time_of(sigma), y).float()
+        inputs = into * noisy, time_of(sigma), y
+        predicted = self.forward(*inputs).float()
         # λ c_out² = 1: the loss of F against what D lacks is unweighted (paper, eq. 8).
-        return (predicted - (x - skip * noisy) / out).square().mean()
+        target = (x - skip * noisy) / out if teacher is None else teacher(*inputs).float()
+        return (predicted - target).square().mean()
+
+    def level(self, u: float) -> tuple[float, float, float]:
+        low, high = SIGMA_MIN ** (1 / RHO), SIGMA_MAX ** (1 / RHO)
+        sigma = (low + u * (high - low)) ** RHO
+        return 1.0, sigma, float(time_of(torch.tensor(sigma)))
 
     def clean(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         sigma = sigma_at(t)
@@ -63,7 +72,8 @@ class EDM(ImageDiffusion):
         return skip * x + out * self.averaged(into * x, t, y).float()
 
     def denoise(self, generators: list[torch.Generator], y: Tensor, guide: Guide | None) -> Tensor:
-        sigmas = noise_levels(self.options.sampling_steps)
+        steps = self.options.sampling_steps if guide is None or guide.steps is None else guide.steps
+        sigmas = noise_levels(steps)
         x = sigmas[0] * noise(generators, self.spec.shape, self.device)
         for now, then in itertools.pairwise([*sigmas, 0.0]):
             slope = self._slope(x, now, y, guide)

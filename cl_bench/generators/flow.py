@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from annotated_types import Gt
-from torch import Tensor
+from torch import Tensor, nn
 
 from cl_bench import register_generator
 from cl_bench.errors import UserError
@@ -57,19 +57,27 @@ class Flow(ImageDiffusion):
             epsilon = coupled(epsilon, x, y)
         return torch.rand(len(y), device=x.device), epsilon
 
-    def loss(self, x: Tensor, y: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
+    def loss(
+        self, x: Tensor, y: Tensor, t: Tensor, epsilon: Tensor, teacher: nn.Module | None = None
+    ) -> Tensor:
         along = t.view(-1, 1, 1, 1)
-        velocity = self.forward(along * x + (1 - along) * epsilon, t, y).float()
-        return (velocity - (x - epsilon)).square().mean()
+        inputs = along * x + (1 - along) * epsilon, t, y
+        target = x - epsilon if teacher is None else teacher(*inputs).float()
+        return (self.forward(*inputs).float() - target).square().mean()
+
+    def level(self, u: float) -> tuple[float, float, float]:
+        return 1 - u, u, 1 - u
 
     def clean(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         return x + (1 - t.view(-1, 1, 1, 1)) * self.averaged(x, t, y).float()
 
     def denoise(self, generators: list[torch.Generator], y: Tensor, guide: Guide | None) -> Tensor:
         x = noise(generators, self.spec.shape, self.device)
+        steps = self.options.sampling_steps if guide is None or guide.steps is None else guide.steps
         if self.options.solver == "dopri5":
+            if guide is not None and guide.steps is not None:
+                raise UserError("generator 'flow': dopri5 chooses its steps itself; use -o solver=euler")
             return self._adaptively(x, y, guide)
-        steps = self.options.sampling_steps
         for step in range(steps):
             x = x + self._velocity(x, step / steps, y, guide) / steps
         return x

@@ -7,29 +7,33 @@ x_t = α x + σ ε, and guidance moves that estimate, so that it works with ever
   classifier:       x̂ ← x̂ + s σ²/α ∇_{x_t} log p(y | x̂ or x_t)   P. Dhariwal, A. Nichol 2021, algorithm 2,
                     which is ε̂ ← ε̂ − s σ ∇_{x_t} log p in terms of the noise
 
+A frozen copy of the network can teach (S. Masip et al. 2023, arXiv 2311.14028): its prediction, in whatever
+parametrisation, is then the target at samples that it makes in a few steps.
+
 x̂ is clipped to the data range at each step ("static thresholding", Saharia et al. 2022, §2.3).
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt, Interval
-from torch import Tensor
+from torch import Tensor, nn
 
 from cl_bench.errors import UserError
-from cl_bench.generator import Generator, Guide
+from cl_bench.generator import Distillable, Distillation, Guide
 from cl_bench.generators.unet import Size, UNet
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.sampling import BatchedSampling
 from cl_bench.state import State, prefixed, under
 from cl_bench.stream import StreamSpec
-from cl_bench.training import Compiled, TrainingOptions, switched, train
+from cl_bench.training import Compiled, Draw, Loss, TrainingOptions, switched, train
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,9 @@ class ImageDiffusionOptions(TrainingOptions):
     """images sampled at once, fewer where memory does not hold so many"""
 
 
-class ImageDiffusion(Generator):
-    """Subclasses give `loss` and `denoise`, and `clean`, the estimate x̂ of one network evaluation."""
+class ImageDiffusion(Distillable):
+    """Subclasses give `loss`, `level` and `denoise`, and `clean`, the estimate x̂ of one network
+    evaluation."""
 
     guidable = True
     Options = ImageDiffusionOptions
@@ -74,8 +79,15 @@ class ImageDiffusion(Generator):
         """Times or noise levels (n,), and noise (n, C, H, W), for images x in [−1, 1] and labels y (n,)."""
 
     @abstractmethod
-    def loss(self, x: Tensor, y: Tensor, time: Tensor, epsilon: Tensor) -> Tensor:
-        """The training loss, a scalar mean over rows."""
+    def loss(
+        self, x: Tensor, y: Tensor, time: Tensor, epsilon: Tensor, teacher: nn.Module | None = None
+    ) -> Tensor:
+        """The training loss, a scalar mean over rows. teacher: a frozen network whose output for the same
+        input is the target instead."""
+
+    @abstractmethod
+    def level(self, u: float) -> tuple[float, float, float]:
+        """α, σ and the network's time at u, from 0, an image, to 1, noise."""
 
     @abstractmethod
     def clean(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
@@ -86,11 +98,48 @@ class ImageDiffusion(Generator):
         """An image for each label, about [−1, 1]; image i draws from generators[i] alone."""
 
     def fit(self, data: Samples) -> None:
+        self._train(
+            data,
+            lambda x, y: (*self.draw(x, y), self._hidden(y)),
+            lambda x, y, time, epsilon, shown: self.loss(x, shown, time, epsilon),
+        )
+
+    def fit_distilled(self, data: Samples, distillation: Distillation) -> None:
+        teacher = copy.copy(self)
+        teacher.averaged = copy.deepcopy(self.averaged)
+        classes = torch.tensor(distillation.classes, device=self.device)
+
+        def draw(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+            old_y = classes[torch.randint(len(classes), (len(y),), device=self.device)]
+            old_x = teacher.few_steps(old_y, distillation.steps)
+            new = (*self.draw(x, y), self._hidden(y))
+            return (*new, old_x, *self.draw(old_x, old_y), self._hidden(old_y))
+
+        def loss(x: Tensor, y: Tensor, time: Tensor, epsilon: Tensor, shown: Tensor, *old: Tensor) -> Tensor:
+            old_x, old_time, old_epsilon, old_shown = old
+            real = self.loss(x, shown, time, epsilon)
+            distance = self.loss(old_x, old_shown, old_time, old_epsilon, teacher.averaged)
+            return distillation.real * real + distillation.weight * distance
+
+        self._train(data, draw, loss)
+
+    def few_steps(self, y: Tensor, steps: int) -> Tensor:
+        """An image in [−1, 1] for each label by `steps` DDIM steps with η = 0 (J. Song et al. 2021, eq. 12),
+        at the middles of as many equal parts of time; from the averaged weights and torch's global
+        generator."""
+        levels = [self.level((k + 0.5) / steps) for k in reversed(range(steps))]
+        x = levels[0][1] * torch.randn(len(y), *self.spec.shape, device=self.device)
+        for (alpha, sigma, t), (then_alpha, then_sigma, _) in itertools.pairwise([*levels, (1.0, 0.0, 0.0)]):
+            clean = self.estimate(x, alpha, sigma, t, y, None)
+            x = then_alpha * clean + then_sigma * (x - alpha * clean) / sigma
+        return x
+
+    def _train(self, data: Samples, draw: Draw, loss: Loss) -> None:
         train(
             self.net,
             self.averaged,
-            lambda x, y: (*self.draw(x, y), self._hidden(y)),
-            lambda x, y, time, epsilon, shown: self.loss(x, shown, time, epsilon),
+            draw,
+            loss,
             data,
             self.spec.augmentation,
             self.options,

@@ -10,8 +10,8 @@ Equations, with α = cos(πt/2), σ = sin(πt/2), t ∈ [0, 1], x in [−1, 1]:
   guidance: ε̂ ← ε̂ − s σ ∇_{x_t} log p(y | x̂),   DDIM step: x_s = α_s x̂ + σ_s ε̂.
 
 Deviations: the denoiser is an MLP (8×8 pixels need no convolutions); time is continuous; the guide reads
-the denoised x̂, not x_t, because it was never trained on noise; x̂ is clipped to the data range at each
-step and ε̂ recomputed from it ("static thresholding", Saharia et al. 2022, §2.3).
+the denoised x̂ unless told to read x_t, because it was never trained on noise; x̂ is clipped to the data
+range at each step and ε̂ recomputed from it ("static thresholding", Saharia et al. 2022, §2.3).
 """
 
 from __future__ import annotations
@@ -112,14 +112,16 @@ class MLPDiffusion(Generator):
 
     def _denoise(self, y: Tensor, guide: Guide | None) -> Tensor:
         x = torch.randn(len(y), math.prod(self.spec.shape), device=self.device)
-        times = torch.linspace(FIRST_TIME, 0, self.options.sampling_steps + 1, device=self.device)
+        steps = self.options.sampling_steps if guide is None or guide.steps is None else guide.steps
+        times = torch.linspace(FIRST_TIME, 0, steps + 1, device=self.device)
         for now, then in itertools.pairwise(times):
             (alpha, sigma), (next_alpha, next_sigma) = _schedule(now), _schedule(then)
             with torch.set_grad_enabled(guide is not None):
                 x = x.detach().requires_grad_(guide is not None)
                 clean = alpha * x - sigma * self.averaged(x, now.expand(len(y)), y)
                 if guide is not None:
-                    log_prob = guide.log_prob(clean.reshape(-1, *self.spec.shape), y).sum()
+                    read = clean if guide.target == "x0" else x
+                    log_prob = guide.log_prob(read.reshape(-1, *self.spec.shape), y).sum()
                     (gradient,) = torch.autograd.grad(log_prob, x)
                     # ε̂ ← ε̂ − sσg is x̂ ← x̂ + sσ²g/α.
                     clean = clean + guide.scale * sigma**2 / alpha * gradient

@@ -16,6 +16,8 @@ With w = mapping(z, y), x̃ = G(w, noise), T a random transform (see adaptive_au
   λ = 1/(log₂ max(H, W) − 1), the paper's ln 2/(r² (ln r − ln 2)) for u ~ N(0, I) (1912.04958, appendix B)
   sampling: the generator's averaged weights, z ~ N(0, I), noise inputs ~ N(0, I)
 
+  replay alignment, G, on request: + λ E ‖G(z, c) − G′(z, c)‖², c old classes (C. Wu et al. 2018, 1809.02058)
+
 Deviations: fakes of a step have the labels of its real images. R1 is taken of the images that D sees, those
 after T. a starts at the first lengths, not at 0; whether that helps was not shown. No style mixing, no
 truncation of w. The rest is told in stylegan2_networks.py and adaptive_augmentation.py.
@@ -39,7 +41,7 @@ from cl_bench import register_generator
 from cl_bench.checkpoint import Checkpoint
 from cl_bench.divergence import LossGuard
 from cl_bench.errors import UserError
-from cl_bench.generator import Generator, Guide
+from cl_bench.generator import Alignable, Guide
 from cl_bench.generators.adaptive_augmentation import AdaptiveAugmentation
 from cl_bench.generators.stylegan2_networks import Discriminator, GeneratorNetwork
 from cl_bench.processes import working
@@ -87,7 +89,7 @@ class StyleGAN2Options(LoopOptions):
 
 
 @register_generator("stylegan2")
-class StyleGAN2(Generator):
+class StyleGAN2(Alignable):
     """Class-conditional StyleGAN2 with adaptive discriminator augmentation."""
 
     paper = "Karras et al. 2020, arXiv 1912.04958; Karras et al. 2020 (ADA), arXiv 2006.06676"
@@ -121,6 +123,12 @@ class StyleGAN2(Generator):
             self.path_weight = 1 / max(math.log2(max(height, width)) - 1, 1)
 
     def fit(self, data: Samples) -> None:
+        self._train(data, None)
+
+    def fit_aligned(self, data: Samples, classes: tuple[int, ...], weight: float) -> None:
+        self._train(data, Alignment(self.averaged, classes, weight, self.device))
+
+    def _train(self, data: Samples, alignment: Alignment | None) -> None:
         what = "generator stylegan2"
         batches = Batches(data, self.spec.augmentation, self.device)
         critic = Player(self.critic, self.options.learning_rate, R1_EVERY if self.r1_weight else None)
@@ -158,7 +166,8 @@ class StyleGAN2(Generator):
             maker.plays_against(critic)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
                 on_fake = self.critic(self.augment(self.net.draw(y)), y)
-            maker.descend(softplus(-on_fake.float()).mean(), maker_guard)
+                held = alignment(self.net, len(y)) if alignment else torch.zeros((), device=self.device)
+            maker.descend(softplus(-on_fake.float()).mean() + held, maker_guard)
             if self.path_weight and step % PATH_EVERY == 0:
                 # Half a batch: the penalty needs memory for second derivatives.
                 penalty = self.path(self.net, y[: (len(y) + 1) // 2])
@@ -202,6 +211,25 @@ class StyleGAN2(Generator):
     def load_state_dict(self, state: State) -> None:
         for name, module in self._modules().items():
             module.load_state_dict(under(name, state))
+
+
+class Alignment:
+    """weight · E ‖G(z, c) − G′(z, c)‖² over z, noise inputs and `classes`; G′ is a frozen copy of
+    `previous`."""
+
+    def __init__(
+        self, previous: GeneratorNetwork, classes: tuple[int, ...], weight: float, device: torch.device
+    ) -> None:
+        self.previous = copy.deepcopy(previous).eval().requires_grad_(False)
+        self.classes, self.weight = torch.tensor(classes, device=device), weight
+
+    def __call__(self, net: GeneratorNetwork, n: int) -> Tensor:
+        """The term, a scalar, of n images; differentiable in net's weights."""
+        y = self.classes[torch.randint(len(self.classes), (n,), device=self.classes.device)]
+        z = torch.randn(n, net.latent, device=y.device)
+        inputs = z, y, net.noises(n, y.device)
+        difference = net(*inputs).float() - self.previous(*inputs).float()
+        return self.weight * difference.square().flatten(1).sum(1).mean()
 
 
 class Player:
