@@ -239,7 +239,8 @@ def _source(cls: type) -> str:
         folder = one.__module__.rpartition(".")[0]
         for value in vars(sys.modules[one.__module__]).values() if one.__module__ in sys.modules else ():
             module = getattr(value, "__module__", None)
-            if folder and isinstance(module, str) and module.rpartition(".")[0] == folder:
+            definition = inspect.isclass(value) or inspect.isfunction(value)
+            if folder and definition and str(module).rpartition(".")[0] == folder:
                 waiting.append(value)
     return _digest({_definition(one) for one in [*ours, *found.values()]})
 
