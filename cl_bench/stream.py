@@ -74,6 +74,13 @@ class RealData:
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
+    def selected(self, labels: Sequence[int]) -> RealData:
+        """These classes only, labelled 0 … len(labels) − 1 in the order given."""
+        new = torch.full((len(self.class_names),), -1, dtype=torch.int64)
+        new[list(labels)] = torch.arange(len(labels))
+        parts = (replace(part, y=new[part.y]) for part in (self.train.of(labels), self.test.of(labels)))
+        return RealData(self.modality, tuple(self.class_names[c] for c in labels), *parts)
+
     def limited(self, per_class: int) -> RealData:
         """At most `per_class` training and test samples of each class (`--limit`)."""
         counts = dict.fromkeys(range(len(self.class_names)), per_class)
