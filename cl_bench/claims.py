@@ -238,9 +238,7 @@ def mean_and_std(values: Sequence[float]) -> str:
     return f"{mean:.4g} ± {_std(values):.2g}" if len(values) > 1 else f"{mean:.4g}"
 
 
-def judge(
-    claim: Claim, runs: Mapping[str, Sequence[Observation]], constants: Mapping[str, float]
-) -> Judged:
+def judge(claim: Claim, runs: Mapping[str, Sequence[Observation]], constants: Mapping[str, float]) -> Judged:
     """The verdict on `claim` from the finished `runs` by label; constants: of the scale, for closed forms."""
     quantity, expected = claim.quantity, claim.expected
     if expected.order is not None:
@@ -278,7 +276,9 @@ def series(observation: Observation, metric: str, task: Literal["all"] | int) ->
     """`metric` by task learned (from 0), where it is defined: over all classes seen, or of one, from 1."""
     rows = observation.rows
     rows = rows[(rows["metric"] == metric) & (rows["after_task"] >= 0) & rows["class"].isna()]
-    rows = rows[rows["on_task"].isna()] if task == "all" else rows[(rows["on_task"] == task - 1).fillna(False)]
+    rows = (
+        rows[rows["on_task"].isna()] if task == "all" else rows[(rows["on_task"] == task - 1).fillna(False)]
+    )
     found = zip(rows["after_task"], rows["value"], strict=True)
     return {int(t): float(value) for t, value in found if math.isfinite(value)}
 
@@ -478,4 +478,3 @@ def _value_text(value: Value, index: int, numbers: Sequence[float] | None) -> st
     given = ", ".join(f"{key}={number:g}" for key, number in value.arguments.items())
     name = f"{value.closed_form}({given})" if given else value.closed_form
     return f"{name} = {numbers[index]:.4g}" if numbers else name
-

@@ -27,7 +27,9 @@ def chosen_classes(chosen: int | Sequence[int | str], names: Sequence[str], benc
             raise UserError(f"{benchmark}: option classes: {unknown('class', item, names)}")
         label = names.index(item) if isinstance(item, str) else item
         if not 0 <= label < len(names):
-            raise UserError(f"{benchmark}: option classes: {label} is no label; expected 0 to {len(names) - 1}")
+            raise UserError(
+                f"{benchmark}: option classes: {label} is no label; expected 0 to {len(names) - 1}"
+            )
         if label in labels:
             raise UserError(f"{benchmark}: option classes holds {names[label]!r} twice")
         labels.append(label)

@@ -53,7 +53,9 @@ def evaluate(name: str, given: Mapping[str, float], known: Mapping[str, float]) 
     """Its value; what is `given` wins over what is `known` besides."""
     function = _FORMS[name]
     parameters = inspect.signature(function).parameters
-    return float(function(**({key: value for key, value in known.items() if key in parameters} | dict(given))))
+    return float(
+        function(**({key: value for key, value in known.items() if key in parameters} | dict(given)))
+    )
 
 
 @closed_form("chance")

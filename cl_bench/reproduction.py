@@ -119,7 +119,9 @@ def reproduce(
     wanted = [(configuration, seed) for seed in range(count) for configuration in recipe.configurations]
     attempts = []
     for number, (configuration, seed) in enumerate(wanted, start=1):
-        progress.say(f"{recipe.name}, {scale}: run {number}/{len(wanted)}: {configuration.label}, seed {seed}")
+        progress.say(
+            f"{recipe.name}, {scale}: run {number}/{len(wanted)}: {configuration.label}, seed {seed}"
+        )
         attempt = _attempt(configuration, chosen, seed, Path(output), data_root, progress.quiet)
         attempts.append(attempt)
         if attempt.run is not None:

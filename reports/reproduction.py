@@ -130,7 +130,9 @@ def _per_seed(reproduction: Reproduction) -> Table:
             quantity = claim.quantity.text() + (f", {label}" if several else "")
             last = (Cell(judged.reason), Cell(claim.where)) if i == 0 else (Cell(""), Cell(""))
             rows.append(Row((Cell(str(number)), Cell(quantity), *values, *last)))
-    return Table("seeds", "Numbers per seed", columns, tuple(rows), "One number per seed; none where undefined.")
+    return Table(
+        "seeds", "Numbers per seed", columns, tuple(rows), "One number per seed; none where undefined."
+    )
 
 
 def _runs(reproduction: Reproduction) -> Table:
@@ -138,7 +140,9 @@ def _runs(reproduction: Reproduction) -> Table:
     columns = tuple(Column(name, numeric=name == "seed") for name in names)
     rows = tuple(_run(reproduction, attempt) for attempt in reproduction.attempts)
     done, all_ = len(reproduction.runs), len(reproduction.attempts)
-    caption = f"{done} of {all_} runs finished. Each id links the run's own page, with its options and command."
+    caption = (
+        f"{done} of {all_} runs finished. Each id links the run's own page, with its options and command."
+    )
     return Table("runs", "Runs", columns, rows, caption)
 
 

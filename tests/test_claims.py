@@ -18,7 +18,7 @@ from cl_bench.errors import UserError
 Rows = Mapping[str, Sequence[float | None]]
 
 
-def observation(seed: int, all_: Rows, tasks: Mapping[tuple[str, int], Sequence[float | None]] = {}) -> Observation:  # fmt: skip  # noqa: B006
+def observation(seed: int, all_: Rows, tasks: Mapping[tuple[str, int], Sequence[float | None]] = {}) -> Observation:  # fmt: skip
     """Values after each task: of metrics over all classes, and of (metric, task from 1); two classes a task."""
     rows = [(t, None, None, m, v) for m, values in all_.items() for t, v in enumerate(values)]
     rows += [(t, i - 1, None, m, v) for (m, i), values in tasks.items() for t, v in enumerate(values)]

@@ -33,8 +33,12 @@ class ReproduceVerb(Verb):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", metavar="NAME", help="recipe, or a YAML file with one")
-        parser.add_argument("--scale", metavar="smoke|cpu|gpu|paper", default="smoke", help="(default: smoke)")
-        parser.add_argument("--seeds", type=whole_number, metavar="N", help="seeds 0 to N−1 (default: the scale's)")
+        parser.add_argument(
+            "--scale", metavar="smoke|cpu|gpu|paper", default="smoke", help="(default: smoke)"
+        )
+        parser.add_argument(
+            "--seeds", type=whole_number, metavar="N", help="seeds 0 to N−1 (default: the scale's)"
+        )
         parser.add_argument("--list", action="store_true", help="print the recipes and stop")
         parser.add_argument("--all", action="store_true", help="all recipes, one after the other")
         add_data_root(parser)
