@@ -2,16 +2,18 @@
 
 A quantity gives one number per seed. Verdicts follow from those numbers by one of three rules:
 
-  t-test   (default) Over n ≥ 3 seeds, with one-sided 95 % Student bounds on the mean: `supported` when the whole
-           bounded side agrees with the expectation, `not supported` when it contradicts it, else `undecided`;
-           always `undecided` with fewer seeds. For a range, both ends must agree (two one-sided tests); being
-           outside is tested at 2.5 % an end. An order of k labels is k − 1 paired differences between neighbours:
-           all must agree at 5 % each, which keeps the level; one that contradicts at 5 %/(k − 1) is enough.
-  every    For quantities that no seed changes: `supported` when every seed's number agrees, else `not supported`.
-  z        For equality with a closed form: z = (mean − value)/standard error, `supported` when |z| < within_z.
-           The standard error is that of the mean over n ≥ 30 seeds, or, where one run makes many replicas, read
-           from the rows (`error`). A wide error agrees with everything: with `precision`, one wider than that
-           is `undecided`.
+  t-test   (default) Over n ≥ 3 seeds, with one-sided 95 % Student bounds on the mean: `supported` when the
+           bounded side agrees with the expectation, `not supported` when it contradicts it, else
+           `undecided`; always `undecided` with fewer seeds. For a range both ends must agree (two one-sided
+           tests); being outside is tested at 2.5 % an end. An order of k labels is k − 1 paired differences
+           between neighbours: all must agree at 5 % each, which keeps the level; one that contradicts at
+           5 %/(k − 1) is enough.
+  every    For quantities that no seed changes: `supported` when every seed's number agrees, else `not
+           supported`.
+  z        For equality: z = (mean − value)/standard error, `supported` when |z| < within_z. The standard
+           error is that of the mean over n ≥ 30 seeds, or, where one run makes many replicas, read from the
+           rows (`error`). A wide error agrees with everything: with `precision`, one wider than that is
+           `undecided`.
 
 Numbers closer than 1e-12 (relative, above 1) count as equal. Without a number there is `no data`. The tests
 assume seeds to be independent and their means about normal; claims are not corrected for being several.
@@ -44,10 +46,11 @@ Over = Literal["last", "mean", "min", "max", "slope"]
 class Quantity:
     """One number per seed, made from rows.
 
-    metric: as in the rows. run: label of the runs; left out where the expectation is an order of labels. over:
-    the value after the `last` task or after task number 1, 2, …; or over all tasks the `mean`, `min`, `max` or
-    the `slope`, by least squares, per task. task: about all classes seen so far, or those of one task, from 1. per:
-    a metric to divide by, task for task, as the floor. minus: a label whose quantity is subtracted, seed by seed.
+    metric: as in the rows. run: label of the runs; left out where the expectation is an order of labels.
+    over: the value after the `last` task or after task number 1, 2, …; or over all tasks the `mean`, `min`,
+    `max` or, by least squares and per task, the `slope`. task: about all classes seen so far, or about those
+    of one task, from 1. per: a metric to divide by, task for task, as the floor. minus: a label whose
+    quantity is subtracted, seed by seed.
     """
 
     metric: str
@@ -92,7 +95,7 @@ Value = float | ClosedForm
 
 @dataclass(frozen=True)
 class Expected:
-    """What the quantity should be: one of `above`, `below`, `between` two values, `equals`, or `order`, labels
+    """What the quantity should be: `above`, `below`, `between` two values, `equals`, or `order`, labels
     with ascending quantities. within_z, error, precision: see rule z above; error: metric of the rows."""
 
     above: Value | None = None
@@ -110,9 +113,9 @@ class Expected:
             raise ValueError(f"give exactly one of {', '.join(kinds)}")
         if self.between is not None and len(self.between) != 2:
             raise ValueError("between takes two values")
-        if self.between is not None and isinstance(self.between[0], float):
+        if self.between is not None:
             low, high = self.between
-            if isinstance(high, float) and not low < high:
+            if isinstance(low, float) and isinstance(high, float) and not low < high:
                 raise ValueError(f"between: {low:g} is not below {high:g}")
         if self.order is not None and len(set(self.order)) < max(2, len(self.order)):
             raise ValueError("order takes two labels or more, each once")

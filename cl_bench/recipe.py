@@ -1,7 +1,8 @@
 """Recipes: published experiments as data, one YAML file each, read strictly.
 
-A recipe names the paper, the protocol in words, the runs, their options at each scale, and the paper's claims.
-What it may say are the fields of the dataclasses below; anything else is an error that names file and key.
+A recipe names the paper, the protocol in words, the runs, their options at each scale, and the paper's
+claims. What it may say are the fields of the dataclasses below; anything else is an error that names file
+and key.
 Names of strategies, benchmarks and generators are looked up when the recipe is run, so that a recipe may name
 one that another package brings.
 
@@ -173,17 +174,18 @@ class Recipe:
     def _check_names(self, where: str, scale: Scale) -> None:
         """Options of what no run uses would have no effect."""
         runs = self.configurations
-        used = {
+        used: dict[str, set[str | None]] = {
             "strategies": {run.strategy for run in runs},
             "benchmarks": {run.benchmark or scale.benchmark for run in runs},
             "generators": {run.generator or scale.generator for run in runs},
         }
         for kind, names in used.items():
-            known = {str(name) for name in names if name is not None}
+            known = {name for name in names if name is not None}
             known |= {name.partition(":")[0] for name in known}
-            for name in getattr(scale, kind):
-                if name not in known:
-                    raise UserError(f"{where}.{kind}: no run uses it: {unknown('name', name, known)}")
+            given: dict[str, dict[str, Any]] = getattr(scale, kind)
+            for key in given:
+                if key not in known:
+                    raise UserError(f"{where}.{kind}: no run uses it: {unknown('name', key, known)}")
 
 
 def options_of(name: str, of: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -78,8 +78,9 @@ class RealData:
         """These classes only, labelled 0 … len(labels) − 1 in the order given."""
         new = torch.full((len(self.class_names),), -1, dtype=torch.int64)
         new[list(labels)] = torch.arange(len(labels))
-        parts = (replace(part, y=new[part.y]) for part in (self.train.of(labels), self.test.of(labels)))
-        return RealData(self.modality, tuple(self.class_names[c] for c in labels), *parts)
+        train, test = self.train.of(labels), self.test.of(labels)
+        names = tuple(self.class_names[c] for c in labels)
+        return RealData(self.modality, names, replace(train, y=new[train.y]), replace(test, y=new[test.y]))
 
     def limited(self, per_class: int) -> RealData:
         """At most `per_class` training and test samples of each class (`--limit`)."""

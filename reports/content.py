@@ -29,8 +29,8 @@ class Drawing:
 
 
 class Content(ABC):
-    """heading: one line. facts: (heading, text) to read before the tables. runs: those asked for and those the
-    tables rest on besides. wide: table.csv."""
+    """heading: one line. facts: (heading, text) to read before the tables. runs: those asked for and those
+    the tables rest on besides. wide: table.csv."""
 
     heading: str
     facts: Sequence[tuple[str, str]] = ()

@@ -20,9 +20,10 @@ from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table
 from cl_bench.reproduction import Attempt, Reproduction
 
 RULES = (
-    f"Verdicts follow from the numbers per seed: one-sided t-tests at 5 %, with {LEAST_SEEDS} seeds or more, else "
-    "undecided; rule every: each seed's number as it is; rule z: equality with a closed form within so many "
-    f"standard errors, over {LEAST_REPLICAS} seeds or more or with the error in the rows."
+    "Verdicts follow from the numbers per seed: one-sided t-tests at 5 %, "
+    f"with {LEAST_SEEDS} seeds or more, else undecided; rule every: each seed's number as it is; rule z: "
+    f"equality within so many standard errors, over {LEAST_REPLICAS} seeds or more or with the error in the "
+    "rows."
 )
 
 

@@ -19,8 +19,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One heading. group: a heading over this one and its neighbours of the same group. flat: what stands for
-    both where headings cannot be grouped. numeric: aligned right. prose: sentences, which may go on several lines."""
+    """One heading. group: a heading over this one and its neighbours of the same group. flat: what stands
+    for both where headings cannot be grouped. numeric: aligned right. prose: sentences, which may go on
+    several lines."""
 
     heading: str
     numeric: bool = True

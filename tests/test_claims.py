@@ -18,10 +18,12 @@ from cl_bench.errors import UserError
 Rows = Mapping[str, Sequence[float | None]]
 
 
-def observation(seed: int, all_: Rows, tasks: Mapping[tuple[str, int], Sequence[float | None]] = {}) -> Observation:  # fmt: skip
-    """Values after each task: of metrics over all classes, and of (metric, task from 1); two classes a task."""
+def observation(
+    seed: int, all_: Rows, tasks: Mapping[tuple[str, int], Sequence[float | None]] | None = None
+) -> Observation:
+    """Values after each task, two classes a task: of metrics over all, and of (metric, task from 1)."""
     rows = [(t, None, None, m, v) for m, values in all_.items() for t, v in enumerate(values)]
-    rows += [(t, i - 1, None, m, v) for (m, i), values in tasks.items() for t, v in enumerate(values)]
+    rows += [(t, i - 1, None, m, v) for (m, i), values in (tasks or {}).items() for t, v in enumerate(values)]
     # What must not be read: a class's own number, and what was measured before the first task.
     rows += [(0, 0, 1, m, 77.0) for m in all_] + [(-1, None, None, m, 99.0) for m in all_]
     frame = pd.DataFrame(rows, columns=["after_task", "on_task", "class", "metric", "value"])

@@ -23,12 +23,12 @@ FAILED = 1
 class ReproduceVerb(Verb):
     epilog = (
         "examples:\n"
-        "  cl-bench reproduce --list                               recipes, papers, scales and their times\n"
+        "  cl-bench reproduce --list                               recipes, scales and their times\n"
         "  cl-bench reproduce zverev2025-cifar100                  at the smallest scale\n"
         "  cl-bench reproduce zverev2025-cifar100 --scale gpu --seeds 5\n"
         "  cl-bench reproduce my_recipe.yaml\n\n"
-        "The same command again goes on where it stopped and repeats no finished run. Results are written to\n"
-        "OUTPUT/reproduce/NAME-SCALE. Exit code 1: some runs failed; verdicts do not change the exit code."
+        "The same command again goes on where it stopped and repeats no finished run. Results are written\n"
+        "to OUTPUT/reproduce/NAME-SCALE. Exit code 1: some runs failed; verdicts do not change the exit code."
     )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:

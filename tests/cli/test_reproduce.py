@@ -1,4 +1,4 @@
-"""`cl-bench reproduce`: a recipe from command to verdicts, on few real digits with the closed-form generator."""
+"""`cl-bench reproduce`: from command to verdicts, on few real digits with the closed-form generator."""
 
 from __future__ import annotations
 
