@@ -39,7 +39,7 @@ class ClaimsContent(Content):
             ("experiment", recipe.figure),
             ("protocol", recipe.protocol),
             ("deviations", recipe.deviations),
-            ("scale", f"{reproduction.scale_name}: {scale.says}" if scale.says else reproduction.scale_name),
+            ("scale", f"{reproduction.scale_name}, {_seeds(reproduction.seeds)}"),
         ]
         self.facts = [(name, " ".join(text.split())) for name, text in told if text]
         self.runs = reproduction.runs
