@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cl_bench.finished_run import Run, compare, load_run, load_runs
     from cl_bench.generator import Generator
     from cl_bench.mix import Mix
+    from cl_bench.reproduction import reproduce
     from cl_bench.runner import resume, run
     from cl_bench.samples import Samples
     from cl_bench.strategy import Strategy
@@ -51,6 +52,7 @@ _WHERE = {
     "compare": "finished_run",
     "load_run": "finished_run",
     "load_runs": "finished_run",
+    "reproduce": "reproduction",
     "resume": "runner",
     "run": "runner",
 }
@@ -77,6 +79,7 @@ __all__ = [
     "register_evaluator",
     "register_generator",
     "register_strategy",
+    "reproduce",
     "resume",
     "run",
 ]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 
 from cl_bench.augmentation import NO_AUGMENTATION, Augmentation
-from cl_bench.class_order import class_order, grouped, task_sizes
+from cl_bench.class_order import chosen_classes, class_order, grouped, task_sizes
 from cl_bench.data_root import data_root as default_data_root
 from cl_bench.data_set import DataSet
 from cl_bench.errors import UserError
@@ -25,6 +25,8 @@ from cl_bench.stream import RealData, TaskStream
 class ClassIncremental:
     """Options of a stream whose tasks bring new classes."""
 
+    classes: Annotated[int, Gt(0)] | list[int | str] | None = None
+    """only these classes: the first so many of the data set's own order, or names or labels, as in [cat,7]"""
     tasks: int | list[int] | None = 5
     """number of tasks, or the number of classes of each, as in [4,3,3]"""
     first: Annotated[int, Gt(0)] | None = None
@@ -53,6 +55,8 @@ class Stationary:
 
     generations: Annotated[int, Gt(0)] = 10
     """number of tasks, each with all classes"""
+    classes: Annotated[int, Gt(0)] | list[int | str] | None = None
+    """only these classes: the first so many of the data set's own order, or names or labels, as in [cat,7]"""
     valid_fraction: Annotated[float, Ge(0), Lt(1)] = 0.1
     """share of each class's training data held out as task.valid"""
 
@@ -89,12 +93,19 @@ class Benchmark(ABC):
             raise TypeError(f"{type(self).__name__} must define data_set or load")
         return data_set.load(self.data_root)
 
+    def chosen(self) -> RealData:
+        """`load`, or what option `classes` leaves of it. Raises UserError for a class that is not there."""
+        data = self.load()
+        if self.options.classes is None:
+            return data
+        return data.selected(chosen_classes(self.options.classes, data.class_names, self.name))
+
     def build(self, order_seed: int | None = None, limit: int | None = None) -> TaskStream:
         """The stream. order_seed: seed of the class order, None for the data set's own order.
         limit: at most so many training and test samples per class."""
         # Loading runs other people's code; importing scikit-learn alone draws from `random`.
         with isolated(0, "load"):
-            data = self.load()
+            data = self.chosen()
         if limit is not None:
             data = data.limited(limit)
         return self.cut(data, order_seed)

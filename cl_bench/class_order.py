@@ -1,4 +1,4 @@
-"""Which classes come when: their order, and how many each task brings."""
+"""Which classes come, and when: the chosen ones, their order, and how many each task brings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,34 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from cl_bench.errors import UserError
+from cl_bench.errors import UserError, unknown
 from cl_bench.seeds import permutation
+
+
+def chosen_classes(chosen: int | Sequence[int | str], names: Sequence[str], benchmark: str) -> list[int]:
+    """The labels meant by option `classes`: the first `chosen` ones, or those listed by label or name.
+
+    Raises UserError for a number out of range, an unknown class or one listed twice.
+    """
+    if isinstance(chosen, int):
+        if not 1 <= chosen <= len(names):
+            raise UserError(f"{benchmark}: classes={chosen} is out of range; expected 1 to {len(names)}")
+        return list(range(chosen))
+    labels = []
+    for item in chosen:
+        if isinstance(item, str) and item not in names:
+            raise UserError(f"{benchmark}: option classes: {unknown('class', item, names)}")
+        label = names.index(item) if isinstance(item, str) else item
+        if not 0 <= label < len(names):
+            raise UserError(
+                f"{benchmark}: option classes: {label} is no label; expected 0 to {len(names) - 1}"
+            )
+        if label in labels:
+            raise UserError(f"{benchmark}: option classes holds {names[label]!r} twice")
+        labels.append(label)
+    if not labels:
+        raise UserError(f"{benchmark}: option classes names no class")
+    return labels
 
 
 def class_order(

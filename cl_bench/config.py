@@ -23,6 +23,9 @@ from cl_bench.progress import Progress
 
 NO_GENERATOR = "none"
 
+# Modules that read what runs have written, and touch no number of theirs.
+_AFTERWARDS = ("claims", "closed_forms", "recipe", "report", "reproduction", "strict")
+
 # Packages whose version changes numbers.
 _NUMERIC = ("torch", "numpy", "POT", "scikit-learn", "avalanche-lib")
 
@@ -221,7 +224,8 @@ def _engine() -> str:
     root = Path(cl_bench.__file__).parent
     # Not what tells nothing about numbers, nor what is mapped into the package from other folders.
     elsewhere = {root / name for name in ("cli", "strategies", "benchmarks", "reports")}
-    files = [path for path in root.rglob("*.py") if not elsewhere & set(path.parents)]
+    elsewhere |= {root / f"{name}.py" for name in _AFTERWARDS}
+    files = [path for path in root.rglob("*.py") if not elsewhere & {path, *path.parents}]
     return _digest([path.read_bytes() for path in files])
 
 

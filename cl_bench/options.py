@@ -113,8 +113,14 @@ def parse(value: Any) -> Any:
             try:
                 return ast.literal_eval(text)
             except (ValueError, SyntaxError):
-                return value
+                return [_word(part) for part in text[1:-1].split(",")] if text.endswith("]") else value
     return value
+
+
+def _word(text: str) -> int | str:
+    """One of several words: [cat,7] needs no quotes; quoted, "7" is a name."""
+    text = text.strip()
+    return int(text) if text.removeprefix("-").isdecimal() else text.strip("'\"")
 
 
 def as_dict(options: Any) -> dict[str, Any]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cl_bench.finished_run import Run
+
+if TYPE_CHECKING:
+    from cl_bench.reproduction import Reproduction
 
 
 class Report(ABC):
@@ -18,3 +22,11 @@ class Report(ABC):
     @abstractmethod
     def write(self, runs: list[Run], folder: Path) -> list[Path]:
         """Write tables (CSV, Markdown, LaTeX) and index.html to `folder`; the files written."""
+
+    @abstractmethod
+    def show_reproduction(self, reproduction: Reproduction, plain: bool = False) -> None:
+        """Print the claims of a recipe with their verdicts."""
+
+    @abstractmethod
+    def write_reproduction(self, reproduction: Reproduction) -> list[Path]:
+        """Write claims (JSON, Markdown), figures and index.html to the reproduction's folder; the files."""

@@ -74,6 +74,14 @@ class RealData:
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
+    def selected(self, labels: Sequence[int]) -> RealData:
+        """These classes only, labelled 0 … len(labels) − 1 in the order given."""
+        new = torch.full((len(self.class_names),), -1, dtype=torch.int64)
+        new[list(labels)] = torch.arange(len(labels))
+        train, test = self.train.of(labels), self.test.of(labels)
+        names = tuple(self.class_names[c] for c in labels)
+        return RealData(self.modality, names, replace(train, y=new[train.y]), replace(test, y=new[test.y]))
+
     def limited(self, per_class: int) -> RealData:
         """At most `per_class` training and test samples of each class (`--limit`)."""
         counts = dict.fromkeys(range(len(self.class_names)), per_class)

@@ -15,7 +15,8 @@ from cl_bench.finished_run import Run
 def value_text(value: Any) -> str:
     """An option's value as typed after -o."""
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(str, value)) + "]"
+        # In quotes, "7" stays a name and "a,b" stays one.
+        return "[" + ",".join(repr(item) if isinstance(item, str) else str(item) for item in value) + "]"
     return "none" if value is None else str(value)
 
 

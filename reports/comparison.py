@@ -151,8 +151,12 @@ def _course(group: Group, definitions: Definitions, index: int) -> Table:
 
 def floor(group: Group, metric: str, t: int) -> float | None:
     """What real data scores against real data after task `t`: the mean over the runs of `group`."""
+    return mean_over_runs(group, f"{metric}:floor", t)
+
+
+def mean_over_runs(group: Group, name: str, t: int) -> float | None:
+    """Metric `name` after task `t`, the mean over all runs of `group`; None where none has it."""
     frames = [numbers.overall(run) for run in group.runs]
-    name = f"{metric}:floor"
     found = statistic(numbers.at(f, t, name) for f in frames)
     return found.mean if found else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,11 @@ class Drawing:
 
 
 class Content(ABC):
-    """heading: one line. runs: those asked for and those the tables rest on besides. wide: table.csv."""
+    """heading: one line. facts: (heading, text) to read before the tables. runs: those asked for and those
+    the tables rest on besides. wide: table.csv."""
 
     heading: str
+    facts: Sequence[tuple[str, str]] = ()
     runs: list[Run]
     tables: list[Table]
     notes: list[str]
@@ -41,6 +43,11 @@ class Content(ABC):
     @abstractmethod
     def drawings(self) -> Iterator[Drawing]:
         """The figures, drawn when asked for."""
+
+    @property
+    def sections(self) -> list[Run]:
+        """The runs that the page tells about one by one."""
+        return self.runs
 
     @property
     def rows(self) -> pd.DataFrame:

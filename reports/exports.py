@@ -14,9 +14,16 @@ def csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, lineterminator="\n")
 
 
-def markdown(heading: str, tables: Iterable[Table], notes: Iterable[str], definitions: Iterable[str]) -> str:
-    """One document: heading, tables (GitHub's dialect), notes, definitions of the metrics."""
+def markdown(
+    heading: str,
+    tables: Iterable[Table],
+    notes: Iterable[str],
+    definitions: Iterable[str],
+    facts: Iterable[tuple[str, str]] = (),
+) -> str:
+    """One document: heading, facts, tables (GitHub's dialect), notes, definitions of the metrics."""
     parts = [f"# {_markdown(heading)}"]
+    parts += [f"**{_markdown(name)}.** {_markdown(text)}" for name, text in facts]
     for table in tables:
         parts += [f"## {_markdown(table.title)}", _markdown_table(table), _markdown(table.caption)]
     parts += [f"**Note.** {_markdown(note)}" for note in notes]
@@ -36,6 +43,8 @@ def _markdown_table(table: Table) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
+    if cell.link:
+        return f"[{_markdown(cell.text)}](<{cell.link}>)"
     return f"**{_markdown(cell.text)}**" if cell.strong else _markdown(cell.text)
 
 

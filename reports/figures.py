@@ -22,7 +22,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import comparison, numbers
-from cl_bench.reports.columns import MATRIX
+from cl_bench.reports.columns import MATRIX, ideal
 from cl_bench.reports.definitions import Definition
 from cl_bench.reports.lines import LOWER, Group, Line
 from cl_bench.reports.table import printable
@@ -118,8 +118,8 @@ def drift(run: Run, definition: Definition) -> Figure | None:
         ax.plot(x, values, color=PALETTE[0], marker=MARKERS[0], label="real vs replay")
         floor = f"{definition.name}:floor"
         if floor in overall.columns:
-            ideal = overall[floor].to_numpy(dtype=float)
-            ax.plot(x, ideal, color=GREY, linestyle=(0, (2, 1.5)), label="floor: real vs real")
+            level = overall[floor].to_numpy(dtype=float)
+            ax.plot(x, level, color=GREY, linestyle=(0, (2, 1.5)), label="floor: real vs real")
         ax.set_ylim(bottom=0)
         _legend(figure, ax)
     return figure
@@ -134,7 +134,9 @@ def curves(group: Group, definition: Definition) -> Figure | None:
     known = [(line, found) for line, found in known if any(found)]
     if not known:
         return None
-    floors = [comparison.floor(group, definition.name, t) for t in range(group.num_tasks)]
+    beside = {str(name) for run in group.runs for name in numbers.overall(run).columns}
+    name, word = ideal(definition.name, beside) or ("", "")
+    floors = [comparison.mean_over_runs(group, name, t) for t in range(group.num_tasks)]
     with _style():
         figure, ax = _axes(definition, group.num_tasks)
         x = np.arange(group.num_tasks) + 1
@@ -149,8 +151,9 @@ def curves(group: Group, definition: Definition) -> Figure | None:
             ax.plot(x, mean, label=_label(line, several or names.count(line.name) > 1), **style)
             ax.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
         if any(value is not None for value in floors):
-            ideal = np.array([np.nan if value is None else value for value in floors])
-            ax.plot(x, ideal, color=GREY, linestyle=(0, (1, 1.2)), label="floor: real vs real")
+            level = np.array([np.nan if value is None else value for value in floors])
+            text = "floor: real vs real" if word == "floor" else "real data"
+            ax.plot(x, level, color=GREY, linestyle=(0, (1, 1.2)), label=text)
             _scale(ax, definition, [s.mean for _, found in known for s in found if s])
         elif definition.name.startswith("average_accuracy"):
             ax.set_ylim(0, 1.02)

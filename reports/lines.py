@@ -24,12 +24,13 @@ BOUNDS = {"naive": LOWER, "joint": UPPER}  # where tasks repeat their classes, n
 @dataclass(frozen=True)
 class Line:
     """One configuration. runs: finished, one per seed, by seed; none for a bound that nobody ran.
-    options, generator: what tells it from the other lines, as text."""
+    options, generator: what tells it from the other lines, as text. label: a name of its own, or ""."""
 
     strategy: str
     runs: tuple[Run, ...]
     options: str = ""
     generator: str = ""
+    label: str = ""
 
     @property
     def role(self) -> str:
@@ -38,7 +39,7 @@ class Line:
 
     @property
     def name(self) -> str:
-        return f"{self.strategy} {self.options}".strip()
+        return self.label or f"{self.strategy} {self.options}".strip()
 
     @property
     def config(self) -> dict[str, Any]:

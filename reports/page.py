@@ -160,8 +160,8 @@ class RunSection:
 
 def render(content: Content, pictures: list[Picture]) -> str:
     """The page. Whatever a run's files say is text here, never markup."""
-    single = len(content.runs) == 1
-    sections = [RunSection(run, [] if single else per_task.tables(run), single) for run in content.runs]
+    single = len(content.sections) == 1
+    sections = [RunSection(run, [] if single else per_task.tables(run), single) for run in content.sections]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from cl_bench.report import Report
 
 if TYPE_CHECKING:
     from cl_bench.reports.content import Content
+    from cl_bench.reproduction import Reproduction
 
 
 class StandardReport(Report):
@@ -44,6 +46,41 @@ class StandardReport(Report):
             pictures.append(page.Picture(drawing.caption, png))
             written.append(files.write(folder / f"{drawing.name}.png", png))
             written.append(files.write(folder / f"{drawing.name}.pdf", figures.pdf(drawing.figure)))
+        written.append(files.write(folder / "index.html", page.render(content, pictures)))
+        return written
+
+    def show_reproduction(self, reproduction: Reproduction, plain: bool = False) -> None:
+        """Print the claims with their verdicts, and what failed."""
+        from cl_bench.reports import terminal
+        from cl_bench.reports.reproduction import ClaimsContent
+
+        content = ClaimsContent(reproduction)
+        terminal.show(content.heading, content.tables[:1], content.notes, plain)
+
+    def write_reproduction(self, reproduction: Reproduction) -> list[Path]:
+        """Write claims.json, claims.md, figures (PNG, PDF), index.html and, where runs failed for a bug,
+        failures.txt to its folder; the files written. Raises OSError where it cannot write."""
+        from cl_bench.reports import exports, figures, files, page
+        from cl_bench.reports.reproduction import ClaimsContent
+
+        content, folder = ClaimsContent(reproduction), reproduction.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        told = exports.markdown(
+            content.heading, content.tables, content.notes, content.definition_texts, content.facts
+        )
+        claims = json.dumps(reproduction.as_dict(), indent=2, ensure_ascii=False) + "\n"
+        written = [files.write(folder / "claims.json", claims), files.write(folder / "claims.md", told)]
+        pictures = []
+        for drawing in content.drawings():
+            png = figures.png(drawing.figure)
+            pictures.append(page.Picture(drawing.caption, png))
+            written.append(files.write(folder / f"{drawing.name}.png", png))
+            written.append(files.write(folder / f"{drawing.name}.pdf", figures.pdf(drawing.figure)))
+        traces = [f"{a.label}, seed {a.seed}\n{a.trace}" for a in reproduction.failed if a.trace]
+        if traces:
+            written.append(files.write(folder / "failures.txt", "\n".join(traces)))
+        else:
+            (folder / "failures.txt").unlink(missing_ok=True)
         written.append(files.write(folder / "index.html", page.render(content, pictures)))
         return written
 

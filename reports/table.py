@@ -10,21 +10,24 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry. strong: the best of its column."""
+    """One entry. strong: the best of its column. link: a relative path to what it is about, or ""."""
 
     text: str
     strong: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One heading. group: a heading over this one and its neighbours of the same group. flat: what stands for
-    both where headings cannot be grouped. numeric: aligned right."""
+    """One heading. group: a heading over this one and its neighbours of the same group. flat: what stands
+    for both where headings cannot be grouped. numeric: aligned right. prose: sentences, which may go on
+    several lines."""
 
     heading: str
     numeric: bool = True
     group: str = ""
     flat: str = ""
+    prose: bool = False
 
     @property
     def alone(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -28,7 +29,14 @@ def test_the_strategy_in_the_docs_passes_check(capsys, tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "CONTRIBUTING.md", "docs/own-strategy.md", "docs/benchmarks.md", "docs/generators.md"],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/own-strategy.md",
+        "docs/benchmarks.md",
+        "docs/generators.md",
+        "docs/recipes.md",
+    ],
 )
 def test_every_command_in_the_docs_parses(page: str, capsys, tmp_path: Path, monkeypatch) -> None:
     """Lines of `cl-bench run` resolve, as a dry run; all others name a verb that exists."""
@@ -53,3 +61,14 @@ def test_the_python_of_the_benchmarks_page_runs(capsys) -> None:
     exec(compile(code, "benchmarks.md", "exec"), {})
     printed = [ast.literal_eval(line) for line in capsys.readouterr().out.splitlines()]
     assert [sorted(classes) for classes in printed] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+
+
+def test_the_recipe_in_the_docs_runs(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    path = tmp_path / "my_recipe.yaml"
+    path.write_text(recipe, encoding="utf-8")
+    output = tmp_path / "runs"
+    assert main(["reproduce", str(path), "--seeds", "1", "--quiet", "--output", str(output)]) == 0
+    claims = json.loads((output / "reproduce/my_recipe-smoke/claims.json").read_text())["claims"]
+    assert [claim["verdict"] for claim in claims] == ["undecided", "undecided", "supported"]

@@ -29,6 +29,8 @@ class Example(Base):
     """number or list"""
     maybe: int | None = None
     """a number or none"""
+    names: int | list[int | str] = 1
+    """names or numbers"""
 
 
 def test_describe_reads_help_from_docstrings_of_all_bases() -> None:
@@ -47,6 +49,9 @@ def test_describe_reads_help_from_docstrings_of_all_bases() -> None:
         ({"sizes": "7"}, {"sizes": 7}),
         ({"maybe": "none"}, {"maybe": None}),
         ({"mode": "b"}, {"mode": "b"}),
+        ({"names": "[sweet_pepper, 7]"}, {"names": ["sweet_pepper", 7]}),
+        ({"names": "['7', cat]"}, {"names": ["7", "cat"]}),
+        ({"names": "3"}, {"names": 3}),
     ],
 )
 def test_build_converts_text(given: dict[str, object], expected: dict[str, object]) -> None:
@@ -60,6 +65,8 @@ def test_build_converts_text(given: dict[str, object], expected: dict[str, objec
         ({"lambda": "-1"}, r"option lambda=-1: input should be greater than or equal to 0"),
         ({"steps": "many"}, r"option steps=many: input should be a valid integer"),
         ({"steps": "1.5"}, r"option steps=1.5"),
+        ({"sizes": "[4,3"}, r"option sizes=\[4,3"),
+        ({"sizes": "[4,x]"}, r"option sizes=\[4,x\]"),
         ({"mode": "c"}, r"option mode=c: input should be 'a' or 'b'"),
         ({"stepz": "1"}, r"has no option 'stepz'; did you mean 'steps'"),
     ],

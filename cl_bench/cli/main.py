@@ -1,7 +1,7 @@
 """The command line: one class per verb, each in its own file, imported only when it is called.
 
-Exit codes: 0 done, 2 the user's mistake (one line on standard error), 3 a training that diverged,
-130 interrupted.
+Exit codes: 0 done, 1 some runs of a recipe failed, 2 the user's mistake (one line on standard error), 3 a
+training that diverged, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ VERBS = {
     "list": ("cl_bench.cli.list:ListVerb", "list strategies, benchmarks, generators, evaluators or runs"),
     "show": ("cl_bench.cli.show:ShowVerb", "card of a name: paper, options, what it needs"),
     "report": ("cl_bench.cli.report:ReportVerb", "tables and a page of one run, or several compared"),
+    "reproduce": ("cl_bench.cli.reproduce:ReproduceVerb", "run a published experiment and judge its claims"),
     "resume": ("cl_bench.cli.resume:ResumeVerb", "go on with an interrupted run"),
     "generate": ("cl_bench.cli.generate:GenerateVerb", "new samples of a run's trained generator, as files"),
     "data": ("cl_bench.cli.data:DataVerb", "download data sets, and see which are here"),

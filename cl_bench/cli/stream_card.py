@@ -20,7 +20,7 @@ def stream_card(benchmark: Benchmark, order_seed: int | None) -> str:
     """
     from cl_bench.samples import shared
 
-    data, stream = benchmark.load(), benchmark.build(order_seed)
+    data, stream = benchmark.chosen(), benchmark.build(order_seed)
     spec = stream.spec
     transforms = (benchmark.data_set() or benchmark).transforms
     held_out = f"{benchmark.options.valid_fraction:.0%} of each held out as valid"

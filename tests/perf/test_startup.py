@@ -14,7 +14,9 @@ import pytest
 pytestmark = pytest.mark.perf
 
 
-@pytest.mark.parametrize(("arguments", "limit"), [(["--help"], 0.3), (["list"], 0.5)])
+@pytest.mark.parametrize(
+    ("arguments", "limit"), [(["--help"], 0.3), (["list"], 0.5), (["reproduce", "--list"], 0.5)]
+)
 def test_answers_in_a_blink(arguments: list[str], limit: float) -> None:
     times = []
     for _ in range(7):

@@ -298,6 +298,7 @@ def test_the_command_makes_the_same_configuration(make_run: Make, capsys: pytest
         },
         "data_root": "/elsewhere",
         "benchmark_options": {
+            "classes": ["8", 3, 0, 1, 2, 4, 5, 6, 7, 9],
             "tasks": [4, 3, 3],
             "first": None,
             "remainder": "error",

@@ -1,0 +1,178 @@
+"""Running a recipe: every run that it names, then its claims judged on what is on disk.
+
+Runs go through `cl_bench.run`, into the same folder as any other run: finished ones are found again,
+interrupted ones go on, and two recipes that name the same run share it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cl_bench import registry
+from cl_bench.claims import Judged, judge, observe
+from cl_bench.config import NO_GENERATOR
+from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT
+from cl_bench.errors import TrainingDiverged, UserError
+from cl_bench.finished_run import Run
+from cl_bench.progress import Progress
+from cl_bench.recipe import Configuration, Recipe, Scale, find_recipe, options_of
+from cl_bench.runner import run as run_once
+
+RESULTS = "reproduce"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run of a recipe. run: None where it failed; problem: why, in a line, or ""; trace: of an error that
+    no user caused."""
+
+    label: str
+    seed: int
+    run: Run | None
+    problem: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A recipe that was run. folder: for its results."""
+
+    recipe: Recipe
+    scale_name: str
+    seeds: int
+    folder: Path
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def scale(self) -> Scale:
+        return self.recipe.scales[self.scale_name]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [attempt.run for attempt in self.attempts if attempt.run is not None]
+
+    @property
+    def failed(self) -> list[Attempt]:
+        return [attempt for attempt in self.attempts if attempt.run is None]
+
+    def of(self, label: str) -> list[Run]:
+        """The finished runs of a label, by seed."""
+        found = [a.run for a in self.attempts if a.label == label and a.run is not None]
+        return sorted(found, key=lambda run: run.seed)
+
+    @cached_property
+    def judged(self) -> list[Judged]:
+        """Every claim of the recipe with its verdict."""
+        labels = dict.fromkeys(attempt.label for attempt in self.attempts)
+        observed = {label: [observe(run) for run in self.of(label)] for label in labels}
+        return [judge(claim, observed, self.scale.constants) for claim in self.recipe.claims]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "recipe": self.recipe.name,
+            "paper": self.recipe.paper.citation,
+            "figure": self.recipe.figure,
+            "scale": self.scale_name,
+            "seeds": self.seeds,
+            "claims": [judged.as_dict() for judged in self.judged],
+            "runs": [
+                {
+                    "label": attempt.label,
+                    "seed": attempt.seed,
+                    "run": attempt.run.id if attempt.run else None,
+                    "path": str(attempt.run.path) if attempt.run else None,
+                    "problem": attempt.problem or None,
+                }
+                for attempt in self.attempts
+            ],
+        }
+
+
+def reproduce(
+    recipe: Recipe | str,
+    scale: str = "smoke",
+    seeds: int | None = None,
+    *,
+    output: str | Path = DEFAULT_OUTPUT,
+    data_root: str | Path | None = None,
+    quiet: bool = False,
+    progress: Progress | None = None,
+    after: Callable[[Run], None] = lambda _: None,
+) -> Reproduction:
+    """Run all of `recipe` (or the one of that name) at `scale` with seeds 0 … seeds − 1 (None: the scale's).
+
+    A run that fails is kept as a failed attempt and the others go on. after: called with each finished run.
+    Raises UserError for an unknown recipe or scale, or seeds below 1.
+    """
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    chosen = recipe.scale(scale)
+    count = chosen.seeds if seeds is None else seeds
+    if count < 1:
+        raise UserError(f"--seeds {count}: at least one")
+    progress = progress or Progress(quiet)
+    wanted = [(configuration, seed) for seed in range(count) for configuration in recipe.configurations]
+    attempts = []
+    for number, (configuration, seed) in enumerate(wanted, start=1):
+        progress.say(
+            f"{recipe.name}, {scale}: run {number}/{len(wanted)}: {configuration.label}, seed {seed}"
+        )
+        attempt = _attempt(configuration, chosen, seed, Path(output), data_root, progress.quiet)
+        attempts.append(attempt)
+        if attempt.run is not None:
+            after(attempt.run)
+        else:
+            progress.say(f"failed: {attempt.problem}")
+    folder = Path(output) / RESULTS / f"{recipe.name}-{scale}"
+    return Reproduction(recipe, scale, count, folder, tuple(attempts))
+
+
+def _attempt(
+    configuration: Configuration,
+    scale: Scale,
+    seed: int,
+    output: Path,
+    data_root: str | Path | None,
+    quiet: bool,
+) -> Attempt:
+    try:
+        asked = arguments(configuration, scale)
+        run = run_once(**asked, seed=seed, output=output, data_root=data_root, progress=Progress(quiet))
+        return Attempt(configuration.label, seed, run)
+    except (UserError, TrainingDiverged) as error:
+        return Attempt(configuration.label, seed, None, str(error))
+    except Exception as error:
+        # Days of other runs must not be lost to a bug in one.
+        problem = f"{type(error).__name__}: {error}"
+        return Attempt(configuration.label, seed, None, problem, traceback.format_exc())
+
+
+def arguments(configuration: Configuration, scale: Scale) -> dict[str, Any]:
+    """What `cl_bench.run` is called with, but for seed and folders. Raises UserError for an unknown name."""
+    strategy = registry.strategies.get(configuration.strategy)
+    benchmark_name = configuration.benchmark or scale.benchmark or DEFAULT_BENCHMARK
+    generator = configuration.generator or (scale.generator if strategy.uses_generator else None)
+    used = generator
+    if used is None and strategy.uses_generator:
+        used = registry.benchmarks.get(benchmark_name).generator
+    by_kind = {
+        "strategy": options_of(strategy.name, scale.strategies),
+        "benchmark": options_of(benchmark_name, scale.benchmarks),
+        "generator": options_of(used or NO_GENERATOR, scale.generators),
+    }
+    of_scale = {f"{kind}.{key}": value for kind, given in by_kind.items() for key, value in given.items()}
+    return {
+        "strategy": configuration.strategy,
+        "benchmark": benchmark_name,
+        "generator": generator,
+        "order_seed": scale.order_seed,
+        "device": scale.device,
+        "limit": scale.limit,
+        "evaluators": scale.evaluators,
+        "options": configuration.options | of_scale,
+    }

@@ -1,0 +1,168 @@
+"""What the report of a recipe holds: the claims with their verdicts, the numbers behind them, the runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import count
+
+import pandas as pd
+
+from cl_bench.claims import LEAST_REPLICAS, LEAST_SEEDS, Judged
+from cl_bench.finished_run import Run
+from cl_bench.reports import captions, numbers
+from cl_bench.reports.columns import ideal
+from cl_bench.reports.content import Content, Drawing
+from cl_bench.reports.definitions import Definitions
+from cl_bench.reports.lines import Group, Line
+from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table
+from cl_bench.reproduction import Attempt, Reproduction
+
+RULES = (
+    "Verdicts follow from the numbers per seed: one-sided t-tests at 5 %, "
+    f"with {LEAST_SEEDS} seeds or more, else undecided; rule every: each seed's number as it is; rule z: "
+    f"equality within so many standard errors, over {LEAST_REPLICAS} seeds or more or with the error in the "
+    "rows."
+)
+
+
+class ClaimsContent(Content):
+    """A recipe that was run, claim by claim."""
+
+    def __init__(self, reproduction: Reproduction) -> None:
+        self.reproduction = reproduction
+        recipe, scale = reproduction.recipe, reproduction.scale
+        self.heading = f"{recipe.name} at scale {reproduction.scale_name}: {recipe.paper.citation}"
+        told = [
+            ("paper", f"{recipe.paper.title}. {recipe.paper.citation}"),
+            ("experiment", recipe.figure),
+            ("protocol", recipe.protocol),
+            ("deviations", recipe.deviations),
+            ("scale", f"{reproduction.scale_name}, {_seeds(reproduction.seeds)}"),
+        ]
+        self.facts = [(name, " ".join(text.split())) for name, text in told if text]
+        self.runs = reproduction.runs
+        self.tables = [_claims(reproduction), _per_seed(reproduction), _runs(reproduction)]
+        self.notes = [" ".join(scale.says.split())] if scale.says else []
+        for attempt in reproduction.failed:
+            self.notes.append(f"Failed: {attempt.label}, seed {attempt.seed}: {attempt.problem}")
+        self.wide = pd.DataFrame([judged.as_dict() for judged in reproduction.judged])
+        self._known = Definitions(self.runs)
+        named = [metric for claim in recipe.claims for metric in claim.metrics]
+        self.definitions = [self._known[name] for name in dict.fromkeys([*recipe.drawn, *named])]
+
+    @property
+    def sections(self) -> list[Run]:
+        """None: every run has a page of its own, which this one links."""
+        return []
+
+    def drawings(self) -> Iterator[Drawing]:
+        if not self.runs:
+            return
+        from cl_bench.reports import figures
+
+        group = _group(self.reproduction)
+        for name in self.reproduction.recipe.drawn:
+            figure = figures.curves(group, self._known[name])
+            if figure is None:
+                continue
+            n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
+            measured = {str(m) for run in group.runs for m in numbers.overall(run).columns}
+            beside = "; dotted: what real data scores" if ideal(name, measured) else ""
+            caption = (
+                f"{self._known[name].heading} after each task, over all classes seen. Line: mean over seeds; "
+                f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name])}"
+            )
+            yield Drawing(re.sub(r"[^a-zA-Z0-9]+", "_", name), figure, caption.rstrip())
+
+
+def _group(reproduction: Reproduction) -> Group:
+    """The runs as lines of a figure, by the recipe's labels."""
+    lines = []
+    for label in dict.fromkeys(attempt.label for attempt in reproduction.attempts):
+        runs = reproduction.of(label)
+        if runs:
+            lines.append(Line(runs[0].strategy, tuple(runs), label=label))
+    return Group(reproduction.recipe.name, max(run.num_tasks for run in reproduction.runs), tuple(lines), ())
+
+
+def _claims(reproduction: Reproduction) -> Table:
+    columns = (
+        Column("#"),
+        Column("claim", numeric=False, prose=True),
+        Column("expected", numeric=False, prose=True),
+        Column("measured", numeric=False, prose=True),
+        Column("verdict", numeric=False),
+    )
+    rows = [
+        Row(
+            (
+                Cell(str(number)),
+                Cell(judged.claim.text),
+                Cell(_expected(judged)),
+                Cell(f"{judged.measured} ({_seeds(judged.seeds)})"),
+                Cell(judged.verdict, strong=judged.verdict == "supported"),
+            ),
+            muted=judged.verdict == "no data",
+        )
+        for number, judged in zip(count(1), reproduction.judged, strict=False)
+    ]
+    caption = f"Mean ± sample standard deviation over seeds. {RULES}"
+    return Table("claims", "Claims", columns, tuple(rows), caption)
+
+
+def _per_seed(reproduction: Reproduction) -> Table:
+    """The numbers behind the verdicts, and the computation."""
+    seeds = range(reproduction.seeds)
+    columns = (
+        Column("#"),
+        Column("quantity", numeric=False, prose=True),
+        *(Column(str(seed), group="seed", flat=f"seed {seed}") for seed in seeds),
+        Column("why", numeric=False, prose=True),
+        Column("in the paper", numeric=False, prose=True),
+    )
+    rows = []
+    for number, judged in enumerate(reproduction.judged, start=1):
+        claim = judged.claim
+        several = len(judged.values) > 1
+        for i, (label, found) in enumerate(judged.values.items() or [("", {})]):
+            values = [Cell(f"{found[seed]:.5g}" if seed in found else NOTHING) for seed in seeds]
+            quantity = claim.quantity.text() + (f", {label}" if several else "")
+            last = (Cell(judged.reason), Cell(claim.where)) if i == 0 else (Cell(""), Cell(""))
+            rows.append(Row((Cell(str(number)), Cell(quantity), *values, *last)))
+    return Table(
+        "seeds", "Numbers per seed", columns, tuple(rows), "One number per seed; none where undefined."
+    )
+
+
+def _runs(reproduction: Reproduction) -> Table:
+    names = ("label", "seed", "strategy", "benchmark", "generator", "run", "state")
+    columns = tuple(Column(name, numeric=name == "seed") for name in names)
+    rows = tuple(_run(reproduction, attempt) for attempt in reproduction.attempts)
+    done, all_ = len(reproduction.runs), len(reproduction.attempts)
+    caption = (
+        f"{done} of {all_} runs finished. Each id links the run's own page, with its options and command."
+    )
+    return Table("runs", "Runs", columns, rows, caption)
+
+
+def _run(reproduction: Reproduction, attempt: Attempt) -> Row:
+    run = attempt.run
+    if run is None:
+        blank = [Cell(NOTHING)] * 4
+        cells = (Cell(attempt.label), Cell(str(attempt.seed)), *blank, Cell(f"failed: {attempt.problem}"))
+        return Row(cells, muted=True)
+    page = os.path.relpath((run.directory.report / "index.html").resolve(), reproduction.folder.resolve())
+    generator = str(run.manifest["config"].get("generator", NOTHING))
+    texts = (attempt.label, str(attempt.seed), run.strategy, run.benchmark, generator)
+    return Row((*map(Cell, texts), Cell(run.id, link=page.replace(os.sep, "/")), Cell("finished")))
+
+
+def _expected(judged: Judged) -> str:
+    """The quantity and what it should be; an order names its labels itself."""
+    return f"{judged.claim.quantity.text()}: {judged.expected}"
+
+
+def _seeds(number: int) -> str:
+    return f"{number} {'seed' if number == 1 else 'seeds'}"
