@@ -35,6 +35,7 @@ import torch
 from annotated_types import Gt
 
 from cl_bench import register_strategy
+from cl_bench.classifier import ClassifierOptions
 from cl_bench.errors import UserError
 from cl_bench.generator import Distillable, Distillation
 from cl_bench.mix import training_set
@@ -44,7 +45,7 @@ from cl_bench.stream import Task
 
 
 @dataclass(frozen=True)
-class GenerativeDistillationOptions:
+class GenerativeDistillationOptions(ClassifierOptions):
     lambda_: Annotated[float, Gt(0)] = 0.75
     """weight λ of the distance to the teacher (noted from the release: 0.75)"""
     teacher_steps: Annotated[int, Gt(0)] = 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -67,3 +69,25 @@ def test_the_same_whatever_class_order_and_split(reference: Reference) -> None:
     again = Reference(other, torch.device("cpu"))
     again.fit(Progress(quiet=True))
     assert again.hash() == reference.hash()
+
+
+def test_a_second_run_on_the_same_data_takes_the_reference_from_the_cache(
+    digits: TaskStream, tmp_path: Path, monkeypatch
+) -> None:
+    first = Reference(digits, torch.device("cpu"))
+    first.fit_or_load(tmp_path, Progress(quiet=True))
+    (file,) = tmp_path.iterdir()
+    second = Reference(digits, torch.device("cpu"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Reference, "fit", lambda *_: pytest.fail("trained again"))
+        second.fit_or_load(tmp_path, Progress(quiet=True))
+    assert second.hash() == first.hash()
+
+    file.write_bytes(b"damaged")
+    third = Reference(digits, torch.device("cpu"))
+    third.fit_or_load(tmp_path, Progress(quiet=True))
+    assert third.hash() == first.hash()
+
+    one = digits.tasks[0].train
+    monkeypatch.setattr(third, "train", one)
+    assert third.key() != first.key(), "other data"
