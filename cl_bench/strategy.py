@@ -55,6 +55,8 @@ class Strategy(ABC):
     Options: ClassVar[type] = NoOptions
 
     # Whether it ever asks for a generator; without, none is chosen by default, and naming one is an error.
+    # One that
+    # makes a generator of its own does not ask.
     uses_generator: ClassVar[bool] = True
 
     # Whether going on after a stop repeats the finished tasks, with their seeds, because `state_dict` holds
