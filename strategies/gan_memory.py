@@ -127,8 +127,8 @@ class GANMemoryOptions:
 
     def gan(self, steps: int) -> ResNetGANOptions:
         """Those of a GAN that is trained for so many steps; the base's one label takes one dimension."""
-        names = ("batch", "learning_rate", "ema", "r1", "r1_every", "size", "latent")
-        names += ("grid_every", "bf16", "channels_last")
+        network = ("size", "latent", "bf16", "channels_last")
+        names = ("batch", "learning_rate", "ema", "r1", "r1_every", "grid_every", *network)
         return ResNetGANOptions(steps=steps, embedding=1, **{name: getattr(self, name) for name in names})
 
 

@@ -9,8 +9,8 @@ Paper: L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do 
   sampling: the generator's averaged weights
 
 The paper writes the penalty γ/2 · E ‖∇D‖² (eq. 9). Its release, and GAN Memory after it, multiply by 10
-without the half: γ = 20 in the paper's terms. `r1` is that multiplier, c = γ/2, and 10 by default, as released.
-Real images get the releases' noise, uniform from 0 to 1/128, against their 8-bit steps.
+without the half: γ = 20 in the paper's terms. `r1` is that multiplier, c = γ/2, and 10 by default, as
+released. Real images get the releases' noise, uniform from 0 to 1/128, against their 8-bit steps.
 
 Deviations: Adam, and one set of fakes per step, are GAN Memory's; Mescheder et al. use RMSprop and draw fakes
 for each network. Fakes of a step have the labels of its real images. The averaged weights have a short memory
@@ -172,7 +172,7 @@ class Game:
         bf16 = switched(options.bf16, on_cuda)
         layout = torch.channels_last if switched(options.channels_last, on_cuda) else torch.contiguous_format
         for module in (net, averaged, critic):
-            module.to(memory_format=layout)  # type: ignore[call-overload]
+            module.to(memory_format=layout)
         done = checkpoint.restore()
         record.begin(done)
         for step in self.progress.steps(steps, self.what, done, options.batch):
