@@ -169,7 +169,6 @@ class GANMemory(Strategy):
         if self.bank is None:
             self._begin_with(task.train)
         self._learn_style(task)
-        self.task_of |= dict.fromkeys(task.classes, task.index)
 
         data = training_set(task.train, None, self.replay)
         weights = self._weights(len(task.train), data.y)
@@ -279,6 +278,7 @@ class GANMemory(Strategy):
             penalty,
         )
         self.bank.keep(averaged)
+        self.task_of |= dict.fromkeys(task.classes, len(self.bank) - 1)
 
     def _places(self, classes: tuple[int, ...]) -> Tensor:
         """Label to place among a task's `classes`, ascending: (num_classes,), −1 for others."""
@@ -295,11 +295,12 @@ class GANMemory(Strategy):
     def sample(self, labels: Tensor) -> Tensor:
         assert self.bank is not None
         x = torch.empty(len(labels), *self.spec.shape, dtype=torch.uint8)
+        tasks = torch.tensor([self.task_of[c] for c in labels.tolist()])
         # Oldest task first: what later tasks are asked for changes no number that earlier ones draw.
         for task in range(len(self.bank)):
-            classes = tuple(c for c, t in self.task_of.items() if t == task)
-            pick = torch.isin(labels, torch.tensor(classes))
+            pick = tasks == task
             if pick.any():
+                classes = tuple(c for c, t in self.task_of.items() if t == task)
                 x[pick] = self._drawn(self.bank.folded(task), self._places(classes)[labels[pick]])
         return x
 

@@ -232,7 +232,7 @@ class StyledGenerator(Style):
         """The same function as a plain network with one-hot labels."""
         weight, bias = self._linear()
         n = len(self.classes)
-        with torch.device("meta"):  # no random numbers are drawn for weights that are given
+        with torch.random.fork_rng(devices=[]):  # for weights that are given no random numbers are used up
             net = GeneratorNetwork(self.base.geometry, self.base.latent, n, n)
         weights = {
             "label.weight": torch.eye(n, device=bias.device),

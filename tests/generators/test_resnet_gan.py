@@ -145,7 +145,8 @@ def test_r1_of_a_quadratic_discriminator_is_its_closed_form(seeded: None) -> Non
     assert torch.allclose(logits, (weight * x * x).sum((1, 2, 3)) / 2)
     assert penalty.item() == pytest.approx((weight * x).square().sum((1, 2, 3)).mean().item(), rel=1e-5)
     penalty.backward()
-    assert torch.allclose(weight.grad, 2 * weight.detach() * x.square().mean(0), rtol=1e-4)  # type: ignore[arg-type]
+    assert weight.grad is not None
+    assert torch.allclose(weight.grad, 2 * weight.detach() * x.square().mean(0), rtol=1e-4)
     assert logits_and_r1(lambda x, y: x.sum((1, 2, 3)), x, y, regularised=False)[1] is None
 
 
@@ -164,7 +165,8 @@ class Line(torch.nn.Module):
 def test_the_penalty_is_multiplied_without_a_half(
     r1: float, every: int, gradient: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """‖∇_x D‖² is a²/64 for 64 values, c times that has the gradient 2 c a/64 in a; every k steps, k times that."""
+    """‖∇_x D‖² is a²/64 for 64 values, c times that has the gradient 2 c a/64 in a; every k steps, k times
+    that."""
     found = []
     descend = Player.descend
 

@@ -126,7 +126,7 @@ def test_a_checkpoint_holds_the_base_once_and_a_style_per_task(digits: TaskStrea
         observe(strategy, digits, task)
         sizes.append(sum(value.numel() for value in strategy.state_dict().values()))
     assert strategy.bank is not None
-    # Besides the style, a label and two counts for each of two new classes: 2 keys and 2 values in each table.
+    # Besides the style: task and number of samples of two new classes, two tables of keys and values.
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0] == strategy.bank.size(1) + 8
 
 
@@ -197,6 +197,7 @@ def test_the_base_of_another_run_can_be_taken(digits: TaskStream, tmp_path: Path
     second = make(digits.spec, base=str(path))
     observe(second, digits, 1)
     base = under("generator", second.state_dict())
+    assert sampled(second, torch.tensor([3, 2])).float().std() > 0
     assert states.equal(base, under("generator", first.state_dict()))
 
 
@@ -271,6 +272,7 @@ def test_runs_on_digits(fast_run) -> None:
     run = fast_run(
         "gan-memory",
         generator=None,
+        evaluators=("accuracy", "depth"),
         tasks=[2, 8],
         steps=40,
         latent=16,
