@@ -43,6 +43,7 @@ from cl_bench.errors import UserError
 from cl_bench.generators.resnet_gan import SAMPLING_BATCH, Game, ResNetGANOptions
 from cl_bench.generators.resnet_gan_networks import Discriminator, GeneratorNetwork, Size, geometry
 from cl_bench.generators.style_modulation import (
+    MASS,
     PENALTY_EVERY,
     FrozenBase,
     FrozenGenerator,
@@ -152,6 +153,13 @@ class GANMemory(Strategy):
                 "them: nothing would be left to learn; choose a benchmark whose tasks bring new classes"
             )
         self.geometry = geometry(self.spec.shape, options.size)
+        widest, least = max(self.geometry.widths[1:]), MASS[-1][0]
+        if options.compress and options.kept_mass is None and widest < least:
+            raise UserError(
+                f"strategy 'gan-memory': compress has nothing to compress at size={options.size}, whose "
+                f"widest convolution has {widest} output channels of {least}; choose a larger size, or give "
+                "kept_mass"
+            )
         self.classifier = Classifier(self.spec, self.device)
         self.batched = BatchedSampling(self.spec.shape, SAMPLING_BATCH, self.device, self.progress)
         self.task_of: dict[int, int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -253,6 +254,18 @@ def test_later_tasks_share_columns_and_append_as_few_as_they_need() -> None:
     one = second.truncated(0.7)
     assert (one.left.shape, one.right.shape) == ((6, 1), (4, 1))
     assert len(one.coefficients) == len(columns.coefficients) + 1
+
+
+def test_a_task_that_needs_no_columns_goes_to_disk_and_back(base: FrozenGenerator, tmp_path: Path) -> None:
+    bank = StyleBank(base, True, 0.5)
+    for _ in range(2):
+        bank.keep(bank.first(2))  # the second task as the first one left it
+    assert bank.state_dict()["1.blocks.0.first.scale.left"].shape[1] == 0
+    states.save(tmp_path / "bank.safetensors", bank.state_dict())
+    copy = StyleBank(base, True, 0.5)
+    copy.load_state_dict(states.load(tmp_path / "bank.safetensors"))
+    assert torch.equal(drawn(copy.folded(1), 2), drawn(bank.folded(1), 2))
+    assert torch.equal(drawn(copy.folded(1), 2), drawn(bank.folded(0), 2))
 
 
 def test_truncated_styles_store_less(base: FrozenGenerator) -> None:

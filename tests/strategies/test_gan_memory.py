@@ -253,6 +253,12 @@ def test_options_without_effect_are_refused() -> None:
             resolve(Request("gan-memory", options=options))
 
 
+def test_compression_without_anything_to_compress_is_refused(digits: TaskStream) -> None:
+    with pytest.raises(UserError, match=r"nothing to compress at size=tiny, .* 32 output channels of 256"):
+        make(digits.spec, compress=True)
+    make(digits.spec, compress=True, size="px32")
+
+
 def test_the_rank_penalty_reaches_training(digits: TaskStream) -> None:
     found = []
     for penalty in (0.0, 10.0):
