@@ -135,8 +135,7 @@ class GANMemoryOptions:
 
 @register_strategy("gan-memory")
 class GANMemory(Strategy):
-    """A frozen GAN with a style per task: replay that never forgets, depth 1 (base=task0: no external
-    data)."""
+    """A frozen GAN with a style per task: replay that never changes, of depth 1."""
 
     paper = "Cong, Zhao, Li, Wang, Carin 2020, GAN Memory with No Forgetting, NeurIPS, arXiv 2006.07543"
     needs = "images; it has a GAN of its own; external data unless base=task0"
