@@ -154,9 +154,12 @@ def resolve(request: Request, progress: Progress | None = None) -> Resolved:
     preferred = strategy.default_generator or benchmark.generator
     generator_name = request.generator or (preferred if strategy.uses_generator else NO_GENERATOR)
     if generator_name != NO_GENERATOR and not strategy.uses_generator:
-        raise UserError(
-            f"strategy {strategy.name!r} makes no data; --generator {generator_name} has no effect on it"
-        )
+        # Resolving a strategy has imported its base class already.
+        from cl_bench.strategy import Strategy
+
+        own = strategy.sample is not Strategy.sample
+        why = "has a generator of its own" if own else "makes no data"
+        raise UserError(f"strategy {strategy.name!r} {why}; --generator {generator_name} has no effect on it")
     if generator_name == NO_GENERATOR:
         generator = None
     elif generator_name in registry.generators or ":" in generator_name:

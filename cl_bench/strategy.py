@@ -60,6 +60,8 @@ class Strategy(ABC):
     generator_defaults: ClassVar[Mapping[str, Any]] = {}
 
     # Whether it ever asks for a generator; without, none is chosen by default, and naming one is an error.
+    # One that
+    # makes a generator of its own does not ask.
     uses_generator: ClassVar[bool] = True
 
     # Whether going on after a stop repeats the finished tasks, with their seeds, because `state_dict` holds

@@ -34,10 +34,10 @@ def saved_generator(source: str) -> State:
     path = Path(source)
     if path.is_dir():
         if not (path / MANIFEST).is_file():
-            raise UserError(f"weights={source} is no run: it has no {MANIFEST}")
+            raise UserError(f"{source} is no run: it has no {MANIFEST}")
         run = RunDirectory(path)
         if not run.finished_tasks():
-            raise UserError(f"weights={source}: no task of this run is finished yet")
+            raise UserError(f"{source}: no task of this run is finished yet")
         path = run.task(run.finished_tasks() - 1) / CHECKPOINT
     saved = states.load(path)
     # A strategy's checkpoint holds its generator under that name; a generator's own file has no prefix.
