@@ -38,7 +38,7 @@ from annotated_types import Ge, Gt, Interval
 from torch import Tensor
 
 from cl_bench import register_strategy
-from cl_bench.classifier import Classifier
+from cl_bench.classifier import ClassifierOptions
 from cl_bench.errors import UserError
 from cl_bench.generators.resnet_gan import SAMPLING_BATCH, Game, ResNetGANOptions
 from cl_bench.generators.resnet_gan_networks import Discriminator, GeneratorNetwork, Size, geometry
@@ -66,7 +66,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 @dataclass(frozen=True)
-class GANMemoryOptions:
+class GANMemoryOptions(ClassifierOptions):
     base: str = TASK0
     """what the frozen GAN knows: task0 for the first task's real data; folder:PATH for images to train it on,
     or a run or safetensors file with a resnet-gan, both external data"""
@@ -112,6 +112,7 @@ class GANMemoryOptions:
     """NHWC memory format; auto: on CUDA"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("kept_mass", "rank_penalty"):
             value = getattr(self, name)
             if value is not None and not self.compress:
@@ -159,7 +160,7 @@ class GANMemory(Strategy):
                 f"widest convolution has {widest} output channels of {least}; choose a larger size, or give "
                 "kept_mass"
             )
-        self.classifier = Classifier(self.spec, self.device)
+        self.classifier = options.new_classifier(self.spec, self.device)
         self.batched = BatchedSampling(self.spec.shape, SAMPLING_BATCH, self.device, self.progress)
         self.task_of: dict[int, int] = {}
         self.real_counts: dict[int, int] = {}

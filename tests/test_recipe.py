@@ -17,9 +17,6 @@ from cl_bench.progress import Progress
 from cl_bench.recipe import SCALES, Recipe, find_recipe, read_recipe, recipe_files
 from cl_bench.reproduction import arguments
 
-# Named by recipes, and not on every installation.
-ELSEWHERE = {"gan-memory"}
-
 
 def valid() -> dict[str, Any]:
     """The smallest recipe with something of everything."""
@@ -208,8 +205,6 @@ def test_every_shipped_recipe_fits_what_is_installed(name: str, monkeypatch) -> 
             for metric in registry.evaluators.get(evaluator).metrics
         }
         for configuration in recipe.configurations:
-            if configuration.strategy in ELSEWHERE and configuration.strategy not in registry.strategies:
-                continue
             asked = arguments(configuration, scale)
             resolve(
                 Request(**{key: value for key, value in asked.items() if value is not None}), Progress(True)
