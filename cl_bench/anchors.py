@@ -1,42 +1,63 @@
-"""Anchors: what is kept of a class when its real data go, mean and covariance of frozen features; and the
-choice, among candidates, of a set that has them.
+"""Anchors: what is kept of a class when its real data go, mean and covariance of frozen features, and two ways
+to give them back to samples: a map of each sample, and a choice among candidates.
 
-The distance between a set and its anchor is that of Gaussians (metrics/gaussian.py), squared 2-Wasserstein or
-Bures-Wasserstein: with Gaussian label distances, OTDD's distance between labels is the same formula (D.
-Alvarez-Melis, N. Fusi, NeurIPS 2020, §4.2), there in other features.
+Let μ, Σ be the moments of the real data, v_k the r leading eigenvectors of Σ and λ_k its eigenvalues; in the
+other m = d − r directions only the mean variance ρ is kept. A set with mean m̄ has z_k = v_kᵀ(f − μ), C the
+covariance of z, ρ̄ its mean variance in the other directions. Its distance to the anchor is that of Gaussians,
+squared 2-Wasserstein or Bures-Wasserstein (metrics/gaussian.py), as far as the anchor knows:
 
-Choosing n of N so that it is least is a combinatorial problem; its second-order expansion about the anchor is
-one of means. In the eigenbasis of Σ = Σ_k λ_k v_k v_kᵀ, with z_k = v_kᵀ(f − μ) and T the mean of z zᵀ,
+  W₂² = ‖m̄ − μ‖² + BW²(C, Λ) + m (√ρ̄ − √ρ)²
 
-  W₂²(chosen, anchor) ≈ ‖mean z‖² + Σ_ij (T − Λ)_ij² / (2(λ_i + λ_j))
-                      ≤ ‖mean z‖² + ¼ ‖Λ^-¼ (T − Λ) Λ^-¼‖²   since λ_i + λ_j ≥ 2 √(λ_i λ_j)
+With Gaussian label distances, OTDD's distance between labels is the same formula (D. Alvarez-Melis, N. Fusi,
+NeurIPS 2020, §4.2), there in features of its own.
 
-(R. Bhatia, T. Jain, Y. Lim 2019, "On the Bures-Wasserstein distance", gives the metric tensor). The bound is a
-squared distance between mean embeddings with the kernel k(f, f′) = z·z′ + ¼ (u·u′)², u = Λ^-¼ z, so that the
-choice is kernel herding (Y. Chen, M. Welling, A. Smola, UAI 2010) with swaps: from a random set, the worst
-member is changed for the best non-member until no swap helps.
+Transport: the optimal map between two Gaussians is affine (M. Knott, C. Smith 1984; I. Olkin, F. Pukelsheim
+1982), z ↦ A(z − z̄) with A = C^-½ (C^½ Λ C^½)^½ C^-½, and √(ρ/ρ̄) in the other directions.
+
+Choice: which n of N have the least W₂² is a combinatorial problem, but its second-order expansion about the
+anchor is one of means. With T the mean of z zᵀ and e the squared length of the other part of f − μ,
+
+  W₂² ≈ ‖m̄ − μ‖² + Σ_ij (T − Λ)_ij² / (2(λ_i + λ_j)) + (ē − mρ)² / (4mρ)
+      ≤ ‖m̄ − μ‖² + ¼ ‖Λ^-¼ (T − Λ) Λ^-¼‖² + (ē − mρ)² / (4mρ)       since λ_i + λ_j ≥ 2 √(λ_i λ_j)
+
+(expansion of the trace formula; the bound is ours). The right-hand side is a squared distance of mean
+embeddings with the kernel k(f, f′) = (f − μ)·(f′ − μ) + ¼ (u·u′)² + e e′/(4mρ), u = Λ^-¼ z, so that choosing is
+kernel herding (Y. Chen, M. Welling, A. Smola, UAI 2010), here by swaps: from a random set, the worst member is
+changed for the best candidate left out, until no swap helps. Covariance is part of it: to prefer probable
+candidates one by one would take the set's variance away.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cl_bench.metrics import gaussian
 from cl_bench.state import State
 
-# Share of the mean variance added to each eigenvalue where one is divided by, for directions without any.
-RIDGE = 0.01
+# Share of the mean variance of the leading directions that is added to each, where one is divided by.
+RIDGE = 1e-3
+NEGLIGIBLE = 1e-9  # share of the largest eigenvalue below which a direction has none
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of a set as an anchor sees it, float64: mean (d,); inner (r, r), covariance in the anchor's leading
+    directions; rest, mean variance in the others."""
+
+    mean: Tensor
+    inner: Tensor
+    rest: Tensor
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """N(mean, Σ) in d dimensions, Σ = factorᵀ factor + rest · (I − P), P the projection onto factor's rows.
+    """Moments of a class in d dimensions.
 
-    mean: (d,). factor: (r, d), orthogonal rows, r ≤ d. rest: variance in every direction beside them. All
-    float32, (2 + r) d + 1 numbers at most.
+    mean: (d,) float32. factor: (r, d) float16, row k √λ_k v_k. rest: ρ, float32; 0 where r = d.
     """
 
     mean: Tensor
@@ -45,91 +66,147 @@ class Anchor:
 
     @classmethod
     def of(cls, features: Tensor, rank: int) -> Anchor:
-        """The anchor of features (n, d), n ≥ 1: unbiased covariance, its `rank` largest eigenvalues exactly,
-        the others by their mean."""
-        x = features.double()
+        """The anchor of features (n, d), n ≥ 1, from their unbiased covariance; r = `rank`, or as many
+        directions as have any variance. In float64 what it is made from, so that rounding is that of
+        keeping it."""
+        x = features.double().cpu()
         mean = x.mean(0)
         _, root, axes = torch.linalg.svd((x - mean) / max(len(x) - 1, 1) ** 0.5, full_matrices=False)
-        d, r = x.shape[1], min(rank, len(root))
-        left = root[r:].square().sum() / (d - r) if r < d else torch.zeros((), dtype=x.dtype)
-        return cls(mean.float(), (root[:r, None] * axes[:r]).float(), left.float())
+        some = root.square() > NEGLIGIBLE * max(float(root[0].square()), 1e-30)
+        r, d = min(rank, int(some.sum())), x.shape[1]
+        rest = root[r:].square().sum() / (d - r) if r < d else torch.zeros(())
+        return cls(mean.float(), (root[:r, None] * axes[:r]).half(), rest.float())
+
+    @property
+    def rank(self) -> int:
+        return len(self.factor)
+
+    @property
+    def values(self) -> Tensor:
+        """λ, (r,) float64."""
+        return self.factor.double().square().sum(1)
+
+    @property
+    def axes(self) -> Tensor:
+        """v_k as rows, (r, d) float64, orthonormal in spite of rounding."""
+        return torch.linalg.qr(self.factor.double().T).Q.T
 
     def state_dict(self) -> State:
         return {"mean": self.mean, "factor": self.factor, "rest": self.rest}
 
-    def eigen(self) -> tuple[Tensor, Tensor]:
-        """Eigenvalues (d,) and eigenvectors (d, d), as rows, of Σ, float64."""
-        factor = self.factor.double()
-        r, d = factor.shape
-        covariance = factor.T @ factor
-        # The rows are orthogonal, so the eigenvectors beside them span the rest.
-        _, vectors = torch.linalg.eigh(covariance)
-        vectors = vectors.flip(1).T
-        values = torch.full((d,), float(self.rest), dtype=torch.float64)
-        values[:r] = (vectors[:r] @ covariance * vectors[:r]).sum(1)
-        return values, vectors
-
-    def fit(self) -> gaussian.GaussianFit:
-        """The anchor as metrics/gaussian.py has it."""
-        values, vectors = self.eigen()
-        return gaussian.GaussianFit(
-            self.mean.double().numpy(), (values.clamp(min=0).sqrt()[:, None] * vectors).numpy()
-        )
+    def moments(self, features: Tensor) -> Moments:
+        """Of features (n, d), n ≥ 1, unbiased."""
+        x = features.double()
+        mean, axes = x.mean(0), self.axes.to(x.device)
+        centred, freedom = x - mean, max(len(x) - 1, 1)
+        z = centred @ axes.T
+        other = x.shape[1] - self.rank
+        outside = (centred.square().sum() - z.square().sum()).clamp(min=0)
+        return Moments(mean, z.T @ z / freedom, outside / (freedom * max(other, 1)))
 
     def distance(self, features: Tensor) -> float:
-        """Squared Bures-Wasserstein distance of the moments of features (n, d) to the anchor."""
-        return gaussian.squared_distance(gaussian.fit(features.double().cpu().numpy()), self.fit())
+        """W₂² of features (n, d) to the anchor, ≥ 0."""
+        own, mean = self.moments(features.cpu()), self.mean.double()
+        off = (own.mean - mean).square().sum()
+        inside = gaussian.squared_distance(
+            gaussian.GaussianFit(np.zeros(self.rank), _root(own.inner, 0.5).numpy()),
+            gaussian.GaussianFit(np.zeros(self.rank), self.values.sqrt().diag().numpy()),
+        )
+        others = len(mean) - self.rank
+        outside = others * (own.rest.sqrt() - self.rest.double().sqrt()).square()
+        return float(off) + inside + float(outside)
 
-    def log_density(self, features: Tensor) -> Tensor:
-        """log N(f; μ, Σ) up to a constant, (n,), of features (n, d); differentiable."""
-        values, vectors = self.eigen()
-        whiten = vectors / (values + RIDGE * values.mean()).sqrt()[:, None]
-        z = (features - self.mean.to(features)) @ whiten.to(features).T
-        return -z.square().sum(1) / 2
+    def transport(self, features: Tensor) -> Tensor:
+        """features (n, d) moved, each by the same affine map, so that their moments are the anchor's: float64."""
+        own, axes = self.moments(features), self.axes.to(features.device)
+        values, rest = self.values.to(features.device), self.rest.double().to(features.device)
+        ridge = RIDGE * (values.mean() if self.rank else rest) + torch.finfo(torch.float64).tiny
+        inner = own.inner + ridge * torch.eye(self.rank, dtype=torch.float64, device=features.device)
+        half, inverse = _root(inner, 0.5), _root(inner, -0.5)
+        map_ = inverse @ _root(half @ (values + ridge).diag() @ half, 0.5) @ inverse
+        centred = features.double() - own.mean
+        z = centred @ axes.T
+        outside = (centred - z @ axes) * ((rest + ridge) / (own.rest + ridge)).sqrt()
+        return self.mean.double().to(features.device) + z @ map_ @ axes + outside
 
     def choose(self, features: Tensor, n: int) -> Tensor:
-        """Indices (n,), ascending, of the rows of features (N, d) whose moments together come closest to the
-        anchor: the first n, improved by swaps. N ≥ n."""
-        return choose(self, features, n)
+        """Indices (n,), ascending, of the rows of features (N, d), N ≥ n, whose moments together come closest
+        to the anchor: the first n, improved by swaps. Computed where features lie."""
+        if n in (0, len(features)):
+            return torch.arange(n)
+        embedding = _Embedding(self, features)
+        inside = torch.zeros(len(features), dtype=torch.bool, device=features.device)
+        inside[:n] = True
+        never = torch.tensor(torch.inf, dtype=torch.float64, device=features.device)
+        total, pull = embedding.sums(inside), 2 * n * embedding.pull
+        for _ in range(10 * n):
+            leave = int(torch.where(inside, 2 * total - embedding.norm - pull, -never).argmax())
+            left = total - embedding.row(leave)
+            cost = 2 * left + embedding.norm - pull
+            enter = int(torch.where(inside, never, cost).argmin())
+            gain, scale = float(cost[leave] - cost[enter]), float(cost[leave].abs())
+            if gain <= 1e-12 * scale:
+                break
+            inside[leave], inside[enter] = False, True
+            total = left + embedding.row(enter)
+        return inside.nonzero().flatten().cpu()
+
+    def log_density(self, features: Tensor) -> Tensor:
+        """log N(f; μ, Σ) up to a constant, (n,), of features (n, d); differentiable in them."""
+        delta = features - self.mean.to(features)
+        z = delta @ self.axes.to(features).T
+        values = self.values
+        ridge = RIDGE * (values.mean() if self.rank else self.rest.double())
+        inside = (z.square() / (values + ridge).to(features)).sum(1)
+        if self.rank == len(self.mean):
+            return -inside / 2
+        outside = (delta.square().sum(1) - z.square().sum(1)) / (self.rest.double() + ridge).to(features)
+        return -(inside + outside) / 2
+
+    def effective_share(self, features: Tensor) -> float:
+        """How many of features (N, d), drawn from a Gaussian with their own moments, importance weights to the
+        anchor would keep, as a share of N: (Σw)² / (N Σw²) in the leading directions; 1 where moments agree.
+
+        The acceptance rate of filtering by density ratio; it falls fast with dimensions and drift."""
+        z = (features.double().cpu() - self.mean.double()) @ self.axes.T
+        fitted = Anchor.of(z, self.rank)
+        flat = Anchor(torch.zeros(self.rank), self.values.sqrt().diag(), torch.zeros(()))
+        log = (flat.log_density(z) - fitted.log_density(z)).double()
+        weights = (log - log.max()).exp()
+        return float(weights.sum().square() / (len(weights) * weights.square().sum()))
 
 
-def choose(anchor: Anchor, features: Tensor, n: int) -> Tensor:
-    """See `Anchor.choose`."""
-    size = len(features)
-    if n >= size or n == 0:
-        return torch.arange(min(n, size))
-    values, vectors = (part.to(features.device) for part in anchor.eigen())
-    z = (features.double() - anchor.mean.to(features.device)) @ vectors.T
-    padded = values + RIDGE * values.mean()
-    u = z / padded**0.25
-    norm = z.square().sum(1) + u.square().sum(1).square() / 4
-    # What the anchor's own second moment contributes to a candidate.
-    pull = (z.square() * (values / padded)).sum(1) / 4
+class _Embedding:
+    """Candidates under the kernel of the choice, with respect to `anchor`. norm: k(f, f). pull: the inner
+    product of a candidate with the anchor's own embedding."""
 
-    def row(i: int) -> Tensor:
-        return z @ z[i] + (u @ u[i]).square() / 4
+    def __init__(self, anchor: Anchor, features: Tensor) -> None:
+        values = anchor.values.to(features.device)
+        padded = values + RIDGE * (values.mean() if anchor.rank else 0)
+        self.delta = features.double() - anchor.mean.double().to(features.device)
+        z = self.delta @ anchor.axes.to(features.device).T
+        self.u = z / padded**0.25
+        target = (features.shape[1] - anchor.rank) * anchor.rest.double().to(features.device)
+        outside = (self.delta.square().sum(1) - z.square().sum(1)).clamp(min=0)
+        known = target > 0
+        self.outside = torch.where(known, outside / (2 * target.sqrt().clamp(min=1e-30)), 0 * outside)
+        self.norm = self.delta.square().sum(1) + self.u.square().sum(1).square() / 4 + self.outside.square()
+        self.pull = (z.square() * (values / padded)).sum(1) / 4
+        self.pull += torch.where(known, outside / 4, 0 * outside)
 
-    inside = torch.zeros(size, dtype=torch.bool, device=z.device)
-    inside[:n] = True
-    m = torch.full((), -torch.inf, dtype=z.dtype, device=z.device)
-    total = z @ z[:n].sum(0) + ((u @ (u[:n].T @ u[:n])) * u).sum(1) / 4
-    for _ in range(10 * n):
-        leave = int(torch.where(inside, 2 * total - norm - 2 * n * pull, m).argmax())
-        gone = row(leave)
-        cost = 2 * (total - gone) + norm - 2 * n * pull
-        without = float(cost[leave])
-        enter = int(torch.where(inside, -m, cost).argmin())
-        if float(cost[enter]) >= without - 1e-12 * abs(without):
-            break
-        inside[leave], inside[enter] = False, True
-        total += row(enter) - gone
-    return inside.nonzero().flatten().cpu()
+    def row(self, i: int) -> Tensor:
+        """k(f, f_i) for all candidates f."""
+        return self.delta @ self.delta[i] + (self.u @ self.u[i]).square() / 4 + self.outside * self.outside[i]
+
+    def sums(self, inside: Tensor) -> Tensor:
+        """Σ k(f, f′) over the candidates f′ that are `inside` (mask), for all candidates f."""
+        u = self.u[inside]
+        quadratic = ((self.u @ (u.T @ u)) * self.u).sum(1) / 4
+        return self.delta @ self.delta[inside].sum(0) + quadratic + self.outside * self.outside[inside].sum()
 
 
-def effective_share(anchor: Anchor, features: Tensor) -> float:
-    """How many of features (N, d) importance weights from their own Gaussian to the anchor's would keep, as a
-    share of N: (Σw)²/(N Σw²), 1 where both are one."""
-    own = Anchor.of(features, features.shape[1])
-    weights = (anchor.log_density(features) - own.log_density(features)).double()
-    weights = (weights - weights.max()).exp()
-    return float(weights.sum().square() / (len(weights) * weights.square().sum()))
+def _root(matrix: Tensor, power: float) -> Tensor:
+    """A symmetric matrix without negative eigenvalues to a power."""
+    values, vectors = torch.linalg.eigh(matrix)
+    values = values.clamp(min=0 if power > 0 else torch.finfo(values.dtype).tiny)
+    return (vectors * values**power) @ vectors.T

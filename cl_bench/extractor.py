@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_bench.classifier import Classifier
-from cl_bench.samples import Samples, scaled
+from cl_bench.samples import Samples, scaled, to_uint8
 from cl_bench.seeds import isolated
 from cl_bench.state import State
 from cl_bench.stream import StreamSpec
@@ -53,7 +53,8 @@ class Extractor(nn.Module):
         self.mean = x.mean(0).float().to(self.device)
         _, root, axes = torch.linalg.svd(x - x.mean(0), full_matrices=False)
         unit = (root.square().sum() / len(x)).sqrt().clamp(min=1e-12)
-        self.axes = (axes[: self.dimensions].T / unit).float().to(self.device)
+        some = int((root > 1e-6 * root[0]).sum())
+        self.axes = (axes[: min(self.dimensions, some)].T / unit).float().to(self.device)
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.body(x) - self.mean) @ self.axes
@@ -65,6 +66,15 @@ class Extractor(nn.Module):
     @torch.no_grad()
     def _batched(self, net: nn.Module, x: Tensor) -> Tensor:
         return torch.cat([net(scaled(part.to(self.device))).cpu() for part in x.split(BATCH)])
+
+    def moved(self, x: Tensor, change: Tensor) -> Tensor:
+        """Data x (n, *shape) in the stream's modality, moved so that their features change by `change` (n, d), as
+        little as possible; on the CPU. Only where features are linear in x, kind "pca"."""
+        axes = self.axes.double().cpu()
+        # Orthogonal columns: the pseudo-inverse is the transpose over their squared lengths.
+        back = axes.T / axes.square().sum(0)[:, None]
+        found = scaled(x).double() + (change.cpu() @ back).view(x.shape)
+        return to_uint8(found) if x.dtype == torch.uint8 else found.to(x.dtype)
 
     def load(self, state: State) -> None:
         """Take over what `state_dict` gave; mean and axes have the size that they were saved with."""
