@@ -1,5 +1,5 @@
-"""Anchors: what is kept of a class when its real data go, mean and covariance of frozen features, and two ways
-to give them back to samples: a map of each sample, and a choice among candidates.
+"""Anchors: what is kept of a class when its real data go, mean and covariance of frozen features, and two
+ways to give them back to samples: a map of each sample, and a choice among candidates.
 
 Let μ, Σ be the moments of the real data, v_k the r leading eigenvectors of Σ and λ_k its eigenvalues; in the
 other m = d − r directions only the mean variance ρ is kept. A set with mean m̄ has z_k = v_kᵀ(f − μ), C the
@@ -21,9 +21,9 @@ anchor is one of means. With T the mean of z zᵀ and e the squared length of th
       ≤ ‖m̄ − μ‖² + ¼ ‖Λ^-¼ (T − Λ) Λ^-¼‖² + (ē − mρ)² / (4mρ)       since λ_i + λ_j ≥ 2 √(λ_i λ_j)
 
 (expansion of the trace formula; the bound is ours). The right-hand side is a squared distance of mean
-embeddings with the kernel k(f, f′) = (f − μ)·(f′ − μ) + ¼ (u·u′)² + e e′/(4mρ), u = Λ^-¼ z, so that choosing is
-kernel herding (Y. Chen, M. Welling, A. Smola, UAI 2010), here by swaps: from a random set, the worst member is
-changed for the best candidate left out, until no swap helps. Covariance is part of it: to prefer probable
+embeddings with the kernel k(f, f′) = (f − μ)·(f′ − μ) + ¼ (u·u′)² + e e′/(4mρ), u = Λ^-¼ z, so that choosing
+is kernel herding (Y. Chen, M. Welling, A. Smola, UAI 2010), here by swaps: from a random set, the worst
+member is changed for the best candidate left out, until no swap helps. Covariance is part of it: to prefer probable
 candidates one by one would take the set's variance away.
 """
 
@@ -38,8 +38,9 @@ from torch import Tensor
 from cl_bench.metrics import gaussian
 from cl_bench.state import State
 
-# Share of the mean variance of the leading directions that is added to each, where one is divided by.
-RIDGE = 1e-3
+# Share of the mean variance of the leading directions that is added to each, where one is divided by; and
+# what is added at least.
+RIDGE, LEAST = 1e-3, 1e-9
 NEGLIGIBLE = 1e-9  # share of the largest eigenvalue below which a direction has none
 
 
@@ -67,8 +68,7 @@ class Anchor:
     @classmethod
     def of(cls, features: Tensor, rank: int) -> Anchor:
         """The anchor of features (n, d), n ≥ 1, from their unbiased covariance; r = `rank`, or as many
-        directions as have any variance. In float64 what it is made from, so that rounding is that of
-        keeping it."""
+        directions as have any variance."""
         x = features.double().cpu()
         mean = x.mean(0)
         _, root, axes = torch.linalg.svd((x - mean) / max(len(x) - 1, 1) ** 0.5, full_matrices=False)
@@ -90,6 +90,12 @@ class Anchor:
     def axes(self) -> Tensor:
         """v_k as rows, (r, d) float64, orthonormal in spite of rounding."""
         return torch.linalg.qr(self.factor.double().T).Q.T
+
+    @property
+    def ridge(self) -> Tensor:
+        """What is added to a variance before dividing by it, a float64 scalar."""
+        mean = self.values.mean() if self.rank else self.rest.double()
+        return (RIDGE * mean).clamp(min=LEAST)
 
     def state_dict(self) -> State:
         return {"mean": self.mean, "factor": self.factor, "rest": self.rest}
@@ -117,10 +123,10 @@ class Anchor:
         return float(off) + inside + float(outside)
 
     def transport(self, features: Tensor) -> Tensor:
-        """features (n, d) moved, each by the same affine map, so that their moments are the anchor's: float64."""
+        """features (n, d), float64, after the affine map that gives them the anchor's moments."""
         own, axes = self.moments(features), self.axes.to(features.device)
         values, rest = self.values.to(features.device), self.rest.double().to(features.device)
-        ridge = RIDGE * (values.mean() if self.rank else rest) + torch.finfo(torch.float64).tiny
+        ridge = self.ridge.to(features.device)
         inner = own.inner + ridge * torch.eye(self.rank, dtype=torch.float64, device=features.device)
         half, inverse = _root(inner, 0.5), _root(inner, -0.5)
         map_ = inverse @ _root(half @ (values + ridge).diag() @ half, 0.5) @ inverse
@@ -155,8 +161,7 @@ class Anchor:
         """log N(f; μ, Σ) up to a constant, (n,), of features (n, d); differentiable in them."""
         delta = features - self.mean.to(features)
         z = delta @ self.axes.to(features).T
-        values = self.values
-        ridge = RIDGE * (values.mean() if self.rank else self.rest.double())
+        values, ridge = self.values, self.ridge
         inside = (z.square() / (values + ridge).to(features)).sum(1)
         if self.rank == len(self.mean):
             return -inside / 2
@@ -164,10 +169,13 @@ class Anchor:
         return -(inside + outside) / 2
 
     def effective_share(self, features: Tensor) -> float:
-        """How many of features (N, d), drawn from a Gaussian with their own moments, importance weights to the
-        anchor would keep, as a share of N: (Σw)² / (N Σw²) in the leading directions; 1 where moments agree.
+        """How many of features (N, d), taken as drawn from the Gaussian with their moments, importance
+        weights to the anchor would keep, as a share of N: (Σw)² / (N Σw²), in the leading directions; 1
+        where moments agree.
 
         The acceptance rate of filtering by density ratio; it falls fast with dimensions and drift."""
+        if not self.rank:
+            return 1.0
         z = (features.double().cpu() - self.mean.double()) @ self.axes.T
         fitted = Anchor.of(z, self.rank)
         flat = Anchor(torch.zeros(self.rank), self.values.sqrt().diag(), torch.zeros(()))
@@ -182,7 +190,7 @@ class _Embedding:
 
     def __init__(self, anchor: Anchor, features: Tensor) -> None:
         values = anchor.values.to(features.device)
-        padded = values + RIDGE * (values.mean() if anchor.rank else 0)
+        padded = values + anchor.ridge.to(features.device)
         self.delta = features.double() - anchor.mean.double().to(features.device)
         z = self.delta @ anchor.axes.to(features.device).T
         self.u = z / padded**0.25

@@ -48,7 +48,8 @@ def kept_in(checkpoints: Path, records: Path | None = None) -> Iterator[None]:
 
 
 def write_record(name: str, content: Mapping[str, Any]) -> None:
-    """Leave `content` as JSON in the file `name` beside the records of trainings; nowhere outside `kept_in`."""
+    """Leave `content` as JSON in the file `name` beside the records of trainings; nowhere outside
+    `kept_in`."""
     place = _place.get()
     if place is None or place.records is None or working().index:
         return

@@ -6,10 +6,10 @@ Generators report to whoever listens:
         with sampling(n):          a generator, around the drawing of n samples
             evaluated(rows)        a generator, at each evaluation of its network on so many rows
 
-Network evaluations are counted row by row: 20 steps for 512 images are 10,240, twice that with classifier-free
-guidance. Forward passes of the sampling network only: neither training counts, nor a guide's network, nor
-the backward pass that guidance takes through the sampling network. A GAN, or a VAE's decoder, is evaluated once
-an image.
+Network evaluations are counted row by row: 20 steps for 512 images are 10,240, and twice that with
+classifier-free guidance. Forward passes of the sampling network only: neither training counts, nor a guide's
+network, nor the backward pass that guidance takes through the sampling network. A GAN, or a VAE's decoder, is
+evaluated once an image.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def begin_memory(device: torch.device) -> None:
 
 def peak_memory(device: torch.device) -> dict[str, Any]:
     """`peak_memory_mb`, in 10⁶ bytes, and `peak_memory_of`, what it is the peak of: "cuda, this task" (memory
-    of tensors, without what the allocator holds in reserve) or "process" (its resident set since it began, with
-    the libraries). Both None where the system does not tell."""
+    of tensors, without what the allocator holds in reserve) or "process" (its resident set since it began,
+    with the libraries). Both None where the system does not tell."""
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
         return {"peak_memory_mb": round(peak / MEGABYTE, 1), "peak_memory_of": "cuda, this task"}

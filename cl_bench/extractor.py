@@ -27,8 +27,8 @@ class Extractor(nn.Module):
     """Features of x (n, *shape), scaled to [−1, 1]: (n, d) float32, differentiable in x.
 
     kind: what comes before the projection onto the first `dimensions` principal components of the first
-    task's real data: "pca" nothing, "random" a fixed random convolutional network, "classifier" a frozen copy of
-    the body of the classifier at hand. The unit of the features is their total standard deviation there.
+    task's real data: "pca" nothing, "random" a fixed random convolutional network, "classifier" a frozen copy
+    of the body of the classifier at hand. The unit of the features is their total standard deviation there.
     """
 
     mean: Tensor
@@ -68,8 +68,8 @@ class Extractor(nn.Module):
         return torch.cat([net(scaled(part.to(self.device))).cpu() for part in x.split(BATCH)])
 
     def moved(self, x: Tensor, change: Tensor) -> Tensor:
-        """Data x (n, *shape) in the stream's modality, moved so that their features change by `change` (n, d), as
-        little as possible; on the CPU. Only where features are linear in x, kind "pca"."""
+        """Data x (n, *shape) in the stream's modality, moved, as little as possible, so that their features
+        change by `change` (n, d); on the CPU. Only where features are linear in x, kind "pca"."""
         axes = self.axes.double().cpu()
         # Orthogonal columns: the pseudo-inverse is the transpose over their squared lengths.
         back = axes.T / axes.square().sum(0)[:, None]

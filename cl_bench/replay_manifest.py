@@ -2,8 +2,8 @@
 
     run, after_task, seed       the run's id (the hash of its configuration and code) and seed
     strategy, generator         names and options: solver, steps, guidance
-    generator_sha256            of the weights that drew it, as saved in the checkpoint under "generator."; null for
-                                a strategy that saves none there
+    generator_sha256            of the weights that drew it last, as saved in the checkpoint under
+                                "generator."; null for a strategy that saves none there
     replay_sha256               of the set: x, y, depth
     classes                     per class its samples, and how many of them have which generation depth
 

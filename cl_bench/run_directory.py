@@ -3,8 +3,8 @@
     manifest.json          configuration, versions, environment, data fingerprint, metric definitions
     metrics.jsonl          the rows, each appended the moment it is known
     reference.safetensors  the frozen reference classifier
-    task_00/               checkpoint, replay set and its replay.json, evaluation samples, pictures, records of
-                           trainings, and last of all
+    task_00/               checkpoint, replay set and its replay.json, evaluation samples, pictures, records
+                           of trainings, and last of all
         finished.json      written when everything about the task is on disk
     training_00/           only while a task is trained: checkpoints of the training itself
     report/                tables and page, made from the above at any time

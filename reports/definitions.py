@@ -78,8 +78,8 @@ class Definitions:
             name,
             f"{self[metric].title} slope{word.replace(':', ' ')}",
             None if word else of.higher_is_better,
-            f"least-squares slope of {of.title} over all seen classes against the number of tasks learned, per "
-            "task: 0 where nothing drifts",
+            f"least-squares slope of {of.title} over all seen classes against the number of tasks learned, "
+            "per task: 0 where nothing drifts",
         )
 
     def order(self, names: Iterable[str]) -> list[str]:

@@ -28,8 +28,8 @@ def _about_all(run: Run) -> pd.DataFrame:
 
 @lru_cache(maxsize=256)
 def overall(run: Run) -> pd.DataFrame:
-    """Values over all seen classes: a row per finished task, a column per metric, NaN where undefined. Besides
-    what the rows hold, the slope of OTDD, and of its floor, over the tasks up to each."""
+    """Values over all seen classes: a row per finished task, a column per metric, NaN where undefined.
+    Besides what the rows hold, the slope of OTDD, and of its floor, over the tasks up to each."""
     wide = _about_all(run).pivot(index="after_task", columns="metric", values="value")
     wide = wide.reindex(range(run.directory.finished_tasks())).rename_axis(index="after_task", columns=None)
     for word in ("", ":floor"):

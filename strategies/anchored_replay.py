@@ -1,35 +1,36 @@
 """Anchored replay: samples of an old class are held to the moments that its real data had.
 
-Source: our own answer to open question 1 of M. Zverev, A. S. Koepke, J. F. Henriques 2025, arXiv 2512.11867 (how
-to keep real and replayed data aligned in a latent space while a generator trains on its own samples, task after
-task). As `bootstrap` (mix real 0, lambda 1), but for two things:
+Source: our own answer to open question 1 of M. Zverev, A. S. Koepke, J. F. Henriques 2025, arXiv 2512.11867:
+how to keep real and replayed data aligned in a latent space while a generator trains on its own samples, task
+after task. As `bootstrap` (mix real 0, lambda 1), but for two things:
 
-  1. At the end of a task the strategy stores an anchor per new class: the mean, the `rank` leading directions of
-     the covariance, and the mean variance in the others, of the class's real data in frozen features φ.
-  2. Replay of a class with n real samples, whenever it is drawn: `candidates` · n samples are drawn, moved by the
-     affine optimal transport map from their moments to the anchor's (`transport`), and the n of them are kept
-     whose moments together come closest to the anchor. cl_bench/anchors.py has both formulas.
+  1. At the end of a task the strategy stores an anchor per new class: the mean, the `rank` leading directions
+     of the covariance, and the mean variance in the others, of the class's real data in frozen features φ.
+  2. Replay of a class with n real samples, whenever it is drawn: `candidates` · n samples are drawn, moved by
+     the affine optimal transport map from their moments to the anchor's (`transport`), and those n of them
+     are kept whose moments together come closest to the anchor. cl_bench/anchors.py has both formulas.
 
      guidance, if wanted:  x̂ is pulled by s ∇ log N(φ(x̂); μ_c, Σ_c) while sampling
 
 Each task thus starts from samples whose first two moments are those of real data, instead of the previous
-generation's: what drifts is the rest. Means and covariances are of one class each, so that no class pulls at
-another. Guidance acts on samples one by one and so takes variance away; it is off unless asked for.
+generation's: what drifts is the rest. Moments are of one class each, so that no class pulls at another.
+Guidance acts on samples one by one and so takes variance away; it is off unless asked for.
 
 φ (`extractor`) is made from the first task's real data, and never changed: principal components of the data
-("pca"), of a fixed random convolutional network ("random"), or of the frozen classifier ("classifier"). It is the
-strategy's own: evaluators measure in a reference classifier trained on all tasks' data, which no strategy is ever
-given. Only "pca" is linear in the data, so only it allows transport.
+("pca"), of a fixed random convolutional network ("random"), or of the frozen classifier ("classifier"). It is
+the strategy's own: evaluators measure in a reference classifier trained on the data of all tasks, which no
+strategy is ever given. Only "pca" is linear in the data, so only it allows transport.
 
-What is stored besides what `bootstrap` stores: per class (rank/2 + 1) · d + 1 numbers of four bytes, with d =
-`dimensions` or as many as there are, and φ once. It is in the checkpoint, hence in `stored_bytes`. On 8×8 digits
-(d ≤ 64, rank 16) an anchor is a quarter of the class's real data in size; on CIFAR-100 (d = 128) 0.3 %.
+What is stored besides what `bootstrap` stores: per class (rank/2 + 1) d + 1 numbers of four bytes, d being
+`dimensions` or as many as there are, and φ once. It is in the checkpoint, hence in `stored_bytes`. On 8×8
+digits (d ≤ 64, rank 16) an anchor is about a quarter of its class's real data in size; on CIFAR-100 (d = 128)
+0.3 %.
 
-task_XX/anchors.json has, per class, the candidates drawn, how many were kept, `effective_share` (what importance
-weights from candidates to anchor would accept) and the distance to the anchor of a random choice ("before"), after
-transport, and of the choice made ("after").
+task_XX/anchors.json has, per class, the candidates drawn, how many were kept, `effective_share` (what
+importance weights from candidates to anchor would accept), and the distance to the anchor of a random choice
+("before"), of that after transport, and of the choice made ("after").
 
-A sample drawn by `sample` is treated in the same way, from a set of at least SETS times as many candidates as the
+A sample drawn by `sample` is treated in the same way, within a set of at least SETS times as many as the
 anchor has directions, since moments of fewer say little.
 """
 
@@ -64,9 +65,11 @@ class AnchoredReplayOptions(TrainingOptions):
     candidates: Annotated[int, Ge(1)] = 4
     """samples drawn for each one kept; 1 for no choice"""
     transport: Switch = "auto"
-    """move candidates by the affine map to the anchor's moments; auto: with extractor=pca, which alone allows it"""
+    """move candidates by the affine map to the anchor's moments; auto: with extractor=pca, where alone it
+    can be"""
     extractor: Kind = "pca"
-    """frozen features of the first task: pca of the data, of a random convolutional network, or of the classifier"""
+    """frozen features, from the first task: principal components of the data, of a random convolutional
+    network, or of the classifier"""
     dimensions: Annotated[int, Gt(0)] = 128
     """principal components that make a feature, fewer where there are not so many"""
     rank: Annotated[int, Gt(0)] = 16
@@ -83,7 +86,7 @@ class AnchoredReplayOptions(TrainingOptions):
 
 @register_strategy("anchored-replay")
 class AnchoredReplay(MixStrategy):
-    """Replay held to the mean and covariance that the real data of each class had, by transport and choice."""
+    """Replay held to the mean and covariance that each class's real data had, by transport and choice."""
 
     paper = "none yet; an answer to open question 1 of Zverev, Koepke, Henriques 2025, arXiv 2512.11867"
     needs = "a generator, one that can be guided for guidance above 0"

@@ -1,20 +1,20 @@
 """Replay drawn once: the control of every remedy against drift.
 
-Source: the `resample=once` control for open question 1 of M. Zverev, A. S. Koepke, J. F. Henriques 2025, arXiv
-2512.11867 (how to keep real and replayed data aligned); the idea of keeping what the first generator of a class
-made is ours, as far as we know. As `bootstrap`, mix real 0, lambda 1, but
+Source: the control for open question 1 of M. Zverev, A. S. Koepke, J. F. Henriques 2025, arXiv 2512.11867:
+how to keep real and replayed data aligned. Ours, as far as we know. As `bootstrap`, mix real 0, lambda 1, but
 
-  the replay of a class is drawn at the end of the task that brought it, and kept for good
+  the replay of a class is drawn at the end of the task that brought it, and kept for good,
 
 so that its generation depth stays 1 and its distance to real data cannot grow. Classifier and generator are
 trained on new real data and all kept replay.
 
 The price is storage: the kept sets together are as large as the data set itself (`stored_bytes` of each task,
-"stored MB" in the report). Keeping the real data instead would cost no more and be better (`joint`); where
-they must not be kept, the samples may have to go too. A bound to compare with, not a remedy.
+"stored MB" in the report, counts it). Keeping the real data instead would cost no more and be better
+(`joint`); where they must not be kept, samples made from them may have to go too. A control, not a remedy. `bootstrap`
+stores a replay set of the same size between two tasks, but could draw it again from the generator instead.
 
-A sample drawn anew (`sample`), as opposed to the kept set, comes from the newest generator and has depth 2 for
-an old class.
+A sample drawn anew (`sample`), as opposed to the kept set, comes from the newest generator and has depth 2
+for an old class.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ from cl_bench.strategies.mix_strategy import MixStrategy
 
 @register_strategy("once-replay")
 class OnceReplay(MixStrategy):
-    """Draw a class's replay once, after the task that brought it, and keep it (control; stores as much as real
-    data would take)."""
+    """Draw a class's replay once and keep it: depth 1 for ever, stored like the real data (control)."""
 
     paper = "none; the control for open question 1 of Zverev, Koepke, Henriques 2025, arXiv 2512.11867"
 
