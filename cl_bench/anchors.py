@@ -23,8 +23,8 @@ anchor is one of means. With T the mean of z zᵀ and e the squared length of th
 (expansion of the trace formula; the bound is ours). The right-hand side is a squared distance of mean
 embeddings with the kernel k(f, f′) = (f − μ)·(f′ − μ) + ¼ (u·u′)² + e e′/(4mρ), u = Λ^-¼ z, so that choosing
 is kernel herding (Y. Chen, M. Welling, A. Smola, UAI 2010), here by swaps: from a random set, the worst
-member is changed for the best candidate left out, until no swap helps. Covariance is part of it: to prefer probable
-candidates one by one would take the set's variance away.
+member is changed for the best candidate left out, until no swap helps. Covariance is part of it: to prefer
+probable candidates one by one would take the set's variance away.
 """
 
 from __future__ import annotations

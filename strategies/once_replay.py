@@ -10,8 +10,8 @@ trained on new real data and all kept replay.
 
 The price is storage: the kept sets together are as large as the data set itself (`stored_bytes` of each task,
 "stored MB" in the report, counts it). Keeping the real data instead would cost no more and be better
-(`joint`); where they must not be kept, samples made from them may have to go too. A control, not a remedy. `bootstrap`
-stores a replay set of the same size between two tasks, but could draw it again from the generator instead.
+(`joint`); where they must not be kept, samples made from them may have to go too. A control, not a remedy.
+`bootstrap` has a replay set of the same size on disk, but could draw it again from its generator.
 
 A sample drawn anew (`sample`), as opposed to the kept set, comes from the newest generator and has depth 2
 for an old class.
