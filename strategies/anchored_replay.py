@@ -14,7 +14,9 @@ after task. As `bootstrap` (mix real 0, lambda 1), but for two things:
 
 Each task thus starts from samples whose first two moments are those of real data, instead of the previous
 generation's: what drifts is the rest. Moments are of one class each, so that no class pulls at another.
-Guidance acts on samples one by one and so takes variance away; it is off unless asked for.
+Transport cannot make a weak generator good: what it has too little variance of is amplified, so that blur
+becomes noise (look at samples.png). Guidance acts on samples one by one and so takes variance away; it is off
+unless asked for.
 
 φ (`extractor`) is made from the first task's real data, and never changed: principal components of the data
 ("pca"), of a fixed random convolutional network ("random"), or of the frozen classifier ("classifier"). It is
