@@ -167,7 +167,7 @@ def test_guidance_raises_the_anchors_density(digits: TaskStream) -> None:
 
 
 def test_what_has_no_effect_is_refused(digits: TaskStream) -> None:
-    with pytest.raises(UserError, match="guidance=1 has no effect: generator .* cannot be guided"):
+    with pytest.raises(UserError, match=r"guidance=1 has no effect: generator .* cannot be guided"):
         make(digits, guidance=1.0)
     with pytest.raises(ValueError, match="transport=on moves data along linear features"):
         AnchoredReplayOptions(transport="on", extractor="random")
