@@ -5,12 +5,14 @@ Inside `kept_in`, a killed training goes on exactly: the same steps, the same ra
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -43,6 +45,16 @@ def kept_in(checkpoints: Path, records: Path | None = None) -> Iterator[None]:
         yield
     finally:
         _place.reset(token)
+
+
+def write_record(name: str, content: Mapping[str, Any]) -> None:
+    """Leave `content` as JSON in the file `name` beside the records of trainings; nowhere outside
+    `kept_in`."""
+    place = _place.get()
+    if place is None or place.records is None or working().index:
+        return
+    text = json.dumps(content, indent=2) + "\n"
+    (place.records / name).write_text(text, encoding="utf-8")
 
 
 class Checkpoint:

@@ -20,7 +20,7 @@ from cl_bench.errors import UserError
 from cl_bench.progress import Progress
 from cl_bench.samples import concat
 from cl_bench.seeds import isolated, permutation
-from cl_bench.state import State, prefixed, under
+from cl_bench.state import State, checksum, prefixed, under
 from cl_bench.stream import TaskStream
 
 SEED = 0
@@ -97,11 +97,7 @@ class Reference:
 
     def hash(self) -> str:
         """SHA-256 (hex) of the weights and the feature scaling."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return checksum(self.state_dict())
 
     def state_dict(self) -> State:
         scaling = {"mean": self._mean, "scale": self._scale}

@@ -3,7 +3,8 @@
     manifest.json          configuration, versions, environment, data fingerprint, metric definitions
     metrics.jsonl          the rows, each appended the moment it is known
     reference.safetensors  the frozen reference classifier
-    task_00/               checkpoint, replay set, evaluation samples, pictures, and last of all
+    task_00/               checkpoint, replay set and its replay.json, evaluation samples, pictures, records
+                           of trainings, and last of all
         finished.json      written when everything about the task is on disk
     training_00/           only while a task is trained: checkpoints of the training itself
     report/                tables and page, made from the above at any time
@@ -30,6 +31,7 @@ from cl_bench.rows import Row
 MANIFEST, METRICS, FINISHED, LOCK = "manifest.json", "metrics.jsonl", "finished.json", ".lock"
 REFERENCE, CHECKPOINT = "reference.safetensors", "checkpoint.safetensors"
 REPLAY, SAMPLES = "replay.safetensors", "samples.safetensors"
+REPLAY_MANIFEST = "replay.json"
 
 
 class RunDirectory:
@@ -71,7 +73,7 @@ class RunDirectory:
         return count
 
     def finished(self, index: int) -> dict[str, Any]:
-        """Costs of finished task `index`: seconds, storage, replay size and depth."""
+        """Costs of finished task `index`: seconds, network evaluations, memory, storage, replay size."""
         return _read_json(self.task(index) / FINISHED)
 
     def rows(self) -> list[Row]:

@@ -21,6 +21,7 @@ import torch
 from cl_bench import state
 from cl_bench.checkpoint import kept_in
 from cl_bench.config import Config, Request, Resolved, resolve
+from cl_bench.costs import SamplingCosts, begin_memory, counted, peak_memory
 from cl_bench.data_root import cache_folder
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT, DEFAULT_STRATEGY
 from cl_bench.environment import environment, git_revision
@@ -31,8 +32,19 @@ from cl_bench.generator import Generator
 from cl_bench.processes import Processes, first, join, together
 from cl_bench.progress import Progress
 from cl_bench.reference import Reference
+from cl_bench.replay_manifest import replay_manifest
 from cl_bench.rows import Measurement, Row
-from cl_bench.run_directory import CHECKPOINT, REFERENCE, REPLAY, SAMPLES, RunDirectory, locate, locked
+from cl_bench.run_directory import (
+    CHECKPOINT,
+    REFERENCE,
+    REPLAY,
+    REPLAY_MANIFEST,
+    SAMPLES,
+    RunDirectory,
+    locate,
+    locked,
+    write_json,
+)
 from cl_bench.samples import Samples, concat, labels_for
 from cl_bench.seeds import isolated
 from cl_bench.strategy import Setting, Strategy
@@ -170,11 +182,14 @@ def _assist(
     return Run(directory)
 
 
-def _learn(strategy: Strategy, task: Task, seed: int, directory: RunDirectory, processes: Processes) -> None:
-    """Task `task` from beginning to end, the same in every process."""
+def _learn(
+    strategy: Strategy, task: Task, seed: int, directory: RunDirectory, processes: Processes
+) -> SamplingCosts:
+    """Task `task` from beginning to end, the same in every process; what its sampling cost."""
     kept = kept_in(directory.training(task.index), directory.task(task.index))
-    with isolated(seed, "observe", task.index), sealed_tests(), kept, together(processes):
+    with isolated(seed, "observe", task.index), sealed_tests(), kept, together(processes), counted() as costs:
         strategy.observe(task)
+    return costs.over(processes)
 
 
 @dataclass
@@ -205,18 +220,24 @@ class _Session:
             raise TrainingDiverged(what, error.step, error.loss, str(saved)) from None
 
     def _learn_and_judge(self, index: int, folder: Path, history: list[Row]) -> list[Row]:
+        task, config = self.stream.tasks[index], self.config
+        begin_memory(self.device)
         start = time.perf_counter()
-        _learn(self.strategy, self.stream.tasks[index], self.config.seed, self.directory, self.processes)
-        trained = time.perf_counter()
-        state.save(folder / CHECKPOINT, self.strategy.state_dict())
-        replay = self.strategy.replay
+        sampled = _learn(self.strategy, task, config.seed, self.directory, self.processes)
+        trained, memory = time.perf_counter(), peak_memory(self.device)
+        checkpoint, replay = self.strategy.state_dict(), self.strategy.replay
+        state.save(folder / CHECKPOINT, checkpoint)
         if replay is not None:
             state.save(folder / REPLAY, replay.state_dict())
+            about = replay_manifest(self.directory.id, config, index, replay, checkpoint)
+            write_json(folder / REPLAY_MANIFEST, about)
         rows = self.judge(index, self.judges, history)
         stored = sum(file.stat().st_size for file in folder.iterdir())
         costs = {
             "task": index,
             "seconds_training": round(trained - start, 3),
+            **sampled.as_dict(),
+            **memory,
             "seconds_evaluation": round(time.perf_counter() - trained, 3),
             "replay_samples": 0 if replay is None else len(replay),
             "stored_bytes": stored,

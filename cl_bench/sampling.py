@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cl_bench.costs import sampling
 from cl_bench.processes import working
 from cl_bench.progress import Progress
 from cl_bench.samples import to_uint8
@@ -28,9 +29,10 @@ class BatchedSampling:
 
     def __call__(self, labels: Tensor, make: Make) -> Tensor:
         """uint8 images (n, C, H, W) on the CPU, one for each of labels (n,)."""
-        generators = per_sample(len(labels))
-        mine = working().rows(len(labels))
-        return working().gathered(self._own_share(labels[mine], generators[mine], make), len(labels))
+        with sampling(len(labels)):
+            generators = per_sample(len(labels))
+            mine = working().rows(len(labels))
+            return working().gathered(self._own_share(labels[mine], generators[mine], make), len(labels))
 
     def _own_share(self, labels: Tensor, generators: list[torch.Generator], make: Make) -> Tensor:
         parts, done, n = [torch.empty(0, *self.shape, dtype=torch.uint8)], 0, len(labels)

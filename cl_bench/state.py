@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,16 @@ def load(path: Path) -> State:
 def equal(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     """Whether both hold the same tensors, bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name].cpu(), b[name].cpu()) for name in a)
+
+
+def checksum(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) of names and values, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(name.encode())
+        # As bytes: numpy has no bfloat16.
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def from_numbers(prefix: str, numbers: Mapping[int, int]) -> State:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_bench.checkpoint import Checkpoint
+from cl_bench.costs import uncounted
 from cl_bench.samples import Samples
 from cl_bench.seeds import isolated
 from cl_bench.tiles import tiles
@@ -86,7 +87,7 @@ class Previews:
         if not self.every or done % self.every:
             return
         labels = torch.tensor(self.classes).repeat_interleave(COLUMNS)
-        with isolated(0, "preview"):
+        with isolated(0, "preview"), uncounted():
             x = self.sample(labels)
         folder = self.checkpoint.records
         if folder is None:

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from cl_bench.reports.definitions import Definitions
+from cl_bench.reports.definitions import SLOPE, Definitions
 from cl_bench.reports.table import digits
 
 MATRIX = "accuracy_class_il"
 OTDD, FD, DEPTH = "otdd:classifier", "fd:classifier", "generation_depth"
+OTDD_SLOPE = f"{OTDD}{SLOPE}"
 
 ACCURACY = (
     "average_accuracy_class_il",
@@ -26,11 +27,13 @@ FINAL = (
     "average_incremental_accuracy_class_il",
     "backward_transfer_class_il",
     "forgetting_class_il",
-    *DRIFT,
+    OTDD,
+    OTDD_SLOPE,
+    *DRIFT[1:],
 )
 
 # Decimals of the standard columns; the scale of other metrics is not known beforehand.
-_DECIMALS = dict.fromkeys((MATRIX, *ACCURACY, *DRIFT), 3) | {DEPTH: 2}
+_DECIMALS = dict.fromkeys((MATRIX, *ACCURACY, *DRIFT, OTDD_SLOPE), 3) | {DEPTH: 2}
 
 # In table.csv, not in the tables for people: the class-IL figure is the one that counts.
 _UNSHOWN = {
@@ -58,4 +61,4 @@ def further(definitions: Definitions, frames: Iterable[pd.DataFrame]) -> list[st
     """Metrics over all seen classes that these `overall` frames have and no standard column shows."""
     measured = {str(name) for frame in frames for name in frame.columns}
     beside = {f"{name}:{word}" for name in measured for word in IDEALS}
-    return definitions.order(measured - beside - {*ACCURACY, *DRIFT, *_UNSHOWN})
+    return definitions.order(measured - beside - {*ACCURACY, *DRIFT, OTDD_SLOPE, *_UNSHOWN})

@@ -23,6 +23,9 @@ _TITLES = {
 }
 
 
+SLOPE = ":slope"  # the slope of metric "m" is "m:slope", that of its floor "m:slope:floor"
+
+
 @dataclass(frozen=True)
 class Definition:
     """A metric. higher_is_better: None where there is no good direction."""
@@ -59,7 +62,25 @@ class Definitions:
 
     def __getitem__(self, name: str) -> Definition:
         """The definition of `name`; one without direction and text for a metric that no run defines."""
-        return self._known.get(name) or Definition(name, _TITLES.get(name, name), None, "")
+        return (
+            self._known.get(name)
+            or self._derived(name)
+            or Definition(name, _TITLES.get(name, name), None, "")
+        )
+
+    def _derived(self, name: str) -> Definition | None:
+        """The definition of a number that reports make of the rows."""
+        metric, sign, word = name.partition(SLOPE)
+        if not sign:
+            return None
+        of = self[f"{metric}{word}"]
+        return Definition(
+            name,
+            f"{self[metric].title} slope{word.replace(':', ' ')}",
+            None if word else of.higher_is_better,
+            f"least-squares slope of {of.title} over all seen classes against the number of tasks learned, "
+            "per task: 0 where nothing drifts",
+        )
 
     def order(self, names: Iterable[str]) -> list[str]:
         """`names`, each once, as the runs defined them; undefined ones last, by name."""

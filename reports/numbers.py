@@ -5,11 +5,14 @@ Only finished tasks are read: what an interrupted task left behind is not a resu
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import pandas as pd
 
 from cl_bench.finished_run import Run
+from cl_bench.reports.columns import OTDD, OTDD_SLOPE
 
 
 def _finished(run: Run) -> pd.DataFrame:
@@ -25,9 +28,26 @@ def _about_all(run: Run) -> pd.DataFrame:
 
 @lru_cache(maxsize=256)
 def overall(run: Run) -> pd.DataFrame:
-    """Values over all seen classes: a row per finished task, a column per metric, NaN where undefined."""
+    """Values over all seen classes: a row per finished task, a column per metric, NaN where undefined.
+    Besides what the rows hold, the slope of OTDD, and of its floor, over the tasks up to each."""
     wide = _about_all(run).pivot(index="after_task", columns="metric", values="value")
-    return wide.reindex(range(run.directory.finished_tasks())).rename_axis(index="after_task", columns=None)
+    wide = wide.reindex(range(run.directory.finished_tasks())).rename_axis(index="after_task", columns=None)
+    for word in ("", ":floor"):
+        if f"{OTDD}{word}" in wide.columns:
+            values = wide[f"{OTDD}{word}"].tolist()
+            wide[f"{OTDD_SLOPE}{word}"] = [slope(values[: t + 1]) for t in range(len(values))]
+    return wide
+
+
+def slope(values: Sequence[float]) -> float:
+    """Least-squares slope of values[t] against t = 0, 1, …, NaN entries aside: Σ (t − t̄)(v − v̄) / Σ (t − t̄)².
+    NaN with fewer than two values."""
+    known = [(t, v) for t, v in enumerate(values) if math.isfinite(v)]
+    if len(known) < 2:
+        return math.nan
+    at = math.fsum(t for t, _ in known) / len(known)
+    level = math.fsum(v for _, v in known) / len(known)
+    return math.fsum((t - at) * (v - level) for t, v in known) / math.fsum((t - at) ** 2 for t, _ in known)
 
 
 @lru_cache(maxsize=256)

@@ -108,6 +108,8 @@ class RunSection:
         environment, reference = manifest.get("environment") or {}, manifest.get("reference") or {}
         costs = self.run.costs
         seconds = sum(cost.get("seconds_training", 0) + cost.get("seconds_evaluation", 0) for cost in costs)
+        evaluations = sum(cost.get("network_evaluations") or 0 for cost in costs)
+        replay = f", {evaluations:,} network evaluations for replay" if evaluations else ""
         stored = sum(cost.get("stored_bytes", 0) for cost in costs)
         hardware = [environment.get("device"), _count(environment.get("processors"), "processors")]
         hardware += [_count(environment.get("threads"), "threads"), environment.get("platform")]
@@ -134,7 +136,7 @@ class RunSection:
             ("components", _versions(self._versions(True))),
             ("git revision", manifest.get("git")),
             ("created", manifest.get("created")),
-            ("cost", f"{seconds:.0f} s, {stored / 1e6:.1f} MB stored" if costs else ""),
+            ("cost", f"{seconds:.0f} s{replay}, {stored / 1e6:.1f} MB stored" if costs else ""),
             ("run", self.run.id),
             ("folder", self.run.path),
         ]

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, numbers
-from cl_bench.reports.columns import ACCURACY, DRIFT, FD, MATRIX, OTDD, decimals, further, ideal
+from cl_bench.reports.columns import ACCURACY, DRIFT, FD, MATRIX, OTDD, OTDD_SLOPE, decimals, further, ideal
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
 from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number
 
 LISTED_CLASSES = 4
+COSTS = (
+    "seconds_training",
+    "seconds_sampling",
+    "network_evaluations",
+    "peak_memory_mb",
+    "peak_memory_of",
+    "stored_bytes",
+)
 
 
 def tables(run: Run) -> list[Table]:
@@ -43,7 +53,7 @@ def wide(run: Run) -> pd.DataFrame:
     frame.insert(1, "classes", [class_names(run, t, None) for t in range(len(frame))])
     sizes = numbers.overall_n(run)
     frame["distance_n"] = _distance_n(sizes)
-    for key in ("seconds_training", "stored_bytes"):
+    for key in COSTS:
         frame[key] = [cost.get(key) for cost in run.costs[: len(frame)]]
     return frame
 
@@ -94,7 +104,7 @@ def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
     columns = [
         *_leading(),
         *(Column(definitions[name].heading) for name in names),
-        *(Column(heading) for heading in ("n", "training s", "stored MB")),
+        *(Column(heading) for heading in ("n", "training s", "sampling s (NFE)", "memory MB", "stored MB")),
     ]
     sizes = _distance_n(numbers.overall_n(run))
     rows = []
@@ -102,13 +112,16 @@ def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
         texts = [_beside_ideal(overall, t, name) for name in names]
         texts.append(number(sizes.loc[t], 0))
         texts.append(number(cost.get("seconds_training"), 1))
+        texts.append(_sampling(cost))
+        texts.append(number(cost.get("peak_memory_mb"), 0))
         stored = cost.get("stored_bytes")
         texts.append(number(None if stored is None else stored / 1e6, 1))
         rows.append(_row(run, t, texts))
     about = captions.distances(overall.columns)
     caption = (
         f"Over all classes seen. {about + ' ' if about else ''}n: samples on each side of a distance. "
-        f"real: the same score with real training data. {captions.ARROWS}{_unfinished(run)}"
+        f"real: the same score with real training data. {captions.ARROWS}"
+        f"{_slope(definitions, overall)}{_costs(run)}{_unfinished(run)}"
     )
     return Table("drift", "Drift of the replayed data", tuple(columns), tuple(rows), caption)
 
@@ -170,6 +183,33 @@ def _beside_ideal(overall: pd.DataFrame, t: int, name: str) -> str:
         return text
     perfect = numbers.at(overall, t, found[0])
     return f"{text} ({found[1]} {number(perfect, decimals(name, perfect))})"
+
+
+def _sampling(cost: dict[str, Any]) -> str:
+    """ "3.1 (14,400)": seconds and network evaluations."""
+    evaluations = cost.get("network_evaluations")
+    text = number(cost.get("seconds_sampling"), 1)
+    return text if evaluations is None else f"{text} ({evaluations:,})"
+
+
+def _slope(definitions: Definitions, overall: pd.DataFrame) -> str:
+    """The slope of OTDD over all finished tasks, as a sentence; "" where there is none."""
+    last = len(overall) - 1
+    value = numbers.at(overall, last, OTDD_SLOPE)
+    if value is None:
+        return ""
+    floor = number(numbers.at(overall, last, f"{OTDD_SLOPE}:floor"))
+    return f" {definitions[OTDD_SLOPE].title}, by least squares: {number(value)} a task (floor {floor})."
+
+
+def _costs(run: Run) -> str:
+    """How to read the costs."""
+    kinds = {str(cost["peak_memory_of"]) for cost in run.costs if cost.get("peak_memory_of")}
+    memory = f" Memory: peak of {' or '.join(sorted(kinds))}." if kinds else ""
+    return (
+        " Training: all of a task's learning, the drawing of replay included; sampling: that alone, and "
+        f"NFE, its network evaluations, one per image and step.{memory}"
+    )
 
 
 def _in_brackets(value: float | None, floor: float | None) -> str:

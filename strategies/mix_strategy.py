@@ -48,6 +48,10 @@ class MixStrategy(Strategy):
         alike."""
         return None
 
+    def remember(self, new: Samples) -> None:
+        """Keep of the real data of new classes what replay will need; called when both networks have learned
+        them."""
+
     def __init__(self, setting: Setting, options: Any) -> None:
         super().__init__(setting, options)
         self.policy = self.mix()
@@ -87,12 +91,14 @@ class MixStrategy(Strategy):
         # A class that is in the set has a new depth; a class that is not keeps what the weights remember.
         self.depths |= {c: 1 + int(data.of((c,)).depth.min()) for c in data.classes}
         self.real_counts |= new.counts()
+        self.remember(new)
         kept = self.policy.kept(new)
         self.kept = kept if self.kept is None else concat([self.kept, kept])
         if self.policy.lambda_:
-            self._draw_replay()
+            self.draw_replay()
 
-    def _draw_replay(self) -> None:
+    def draw_replay(self) -> None:
+        """Set `replay`, at the end of a task."""
         y = self.policy.replay_labels(self.real_counts)
         with self.progress.phase(f"replay: {len(y)} samples"):
             drawn = Samples(self.sample(y), y, y.clone().apply_(self.depth))

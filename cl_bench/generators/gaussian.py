@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cl_bench import register_generator
+from cl_bench.costs import sampling
 from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
 from cl_bench.progress import Progress
@@ -64,11 +65,12 @@ class Gaussian(Generator):
 
     def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
         size = self.mean.shape[1]
-        x = torch.empty(len(labels), size, dtype=torch.float64)
-        for c in labels.unique().tolist():
-            rows = labels == c
-            noise = torch.randn(int(rows.sum()), size, dtype=torch.float64)
-            x[rows] = self.mean[c] + noise @ self.factor[c]
+        with sampling(len(labels)):
+            x = torch.empty(len(labels), size, dtype=torch.float64)
+            for c in labels.unique().tolist():
+                rows = labels == c
+                noise = torch.randn(int(rows.sum()), size, dtype=torch.float64)
+                x[rows] = self.mean[c] + noise @ self.factor[c]
         x = x.reshape(-1, *self.spec.shape)
         if self.spec.modality == "image":
             return x.round().clamp(0, 255).to(torch.uint8)

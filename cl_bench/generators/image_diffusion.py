@@ -25,6 +25,7 @@ import torch
 from annotated_types import Ge, Gt, Interval
 from torch import Tensor, nn
 
+from cl_bench.costs import evaluated
 from cl_bench.errors import UserError
 from cl_bench.generator import Distillable, Distillation, Guide
 from cl_bench.generators.unet import Size, UNet
@@ -163,6 +164,7 @@ class ImageDiffusion(Distillable):
     ) -> Tensor:
         """x̂ at time t with all guidance, clipped to [−1, 1]."""
         times = torch.full((len(y),), t, device=x.device)
+        evaluated(len(y) if self.options.cfg == 1 else 2 * len(y))
         bf16 = switched(self.options.bf16, self.device.type == "cuda")
         with torch.set_grad_enabled(guide is not None):
             x = x.detach().requires_grad_(guide is not None)

@@ -26,6 +26,7 @@ from annotated_types import Gt, Interval
 from torch import Tensor, nn
 
 from cl_bench import register_generator
+from cl_bench.costs import evaluated, sampling
 from cl_bench.divergence import LossGuard
 from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
@@ -105,7 +106,8 @@ class MLPDiffusion(Generator):
         torch._foreach_lerp_([a for a, _ in weights], [w for _, w in weights], 1 - decay)
 
     def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
-        parts = [self._denoise(part, guide) for part in labels.to(self.device).split(SAMPLING_BATCH)]
+        with sampling(len(labels)):
+            parts = [self._denoise(part, guide) for part in labels.to(self.device).split(SAMPLING_BATCH)]
         x = torch.cat(parts) if parts else torch.empty(0, math.prod(self.spec.shape))
         pixels = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return pixels.reshape(-1, *self.spec.shape).cpu()
@@ -119,6 +121,7 @@ class MLPDiffusion(Generator):
             with torch.set_grad_enabled(guide is not None):
                 x = x.detach().requires_grad_(guide is not None)
                 clean = alpha * x - sigma * self.averaged(x, now.expand(len(y)), y)
+                evaluated(len(y))
                 if guide is not None:
                     read = clean if guide.target == "x0" else x
                     log_prob = guide.log_prob(read.reshape(-1, *self.spec.shape), y).sum()

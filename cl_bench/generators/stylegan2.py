@@ -39,6 +39,7 @@ from torch.nn.functional import softplus
 
 from cl_bench import register_generator
 from cl_bench.checkpoint import Checkpoint
+from cl_bench.costs import evaluated
 from cl_bench.divergence import LossGuard
 from cl_bench.errors import UserError
 from cl_bench.generator import Alignable, Guide
@@ -188,6 +189,7 @@ class StyleGAN2(Alignable):
         return self.batched(labels, self._drawn)
 
     def _drawn(self, generators: list[torch.Generator], y: Tensor) -> Tensor:
+        evaluated(len(y))
         z = noise(generators, (self.options.latent,), self.device)
         noises = [noise(generators, shape, self.device) for shape in self.averaged.synthesis.noise_shapes]
         return self.averaged(z, y, noises)

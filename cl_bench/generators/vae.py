@@ -26,6 +26,7 @@ from annotated_types import Gt
 from torch import Tensor, nn
 
 from cl_bench import register_generator
+from cl_bench.costs import evaluated
 from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
 from cl_bench.progress import Progress
@@ -97,6 +98,7 @@ class VAE(Generator):
         return self.batched(labels, self._decoded)
 
     def _decoded(self, generators: list[torch.Generator], y: Tensor) -> Tensor:
+        evaluated(len(y))
         return self.averaged.decode(noise(generators, (self.options.latent,), self.device), y)
 
     def state_dict(self) -> State:

@@ -41,7 +41,8 @@ def make_run(tmp_path: Path) -> Make:
         strategy: str = "mixed",
         seed: int = 0,
         acc: float = 0.9,
-        otdd: float | None = 0.5,
+        otdd: float | tuple[float, ...] | None = 0.5,
+        costs: dict[str, Any] | None = None,
         finished: int = 3,
         class_names: tuple[str, ...] = ("cat", "dog", "owl"),
         root: Path = tmp_path / "runs",
@@ -49,7 +50,8 @@ def make_run(tmp_path: Path) -> Make:
         versions: dict[str, str] | None = None,
         **config: Any,
     ) -> Run:
-        """extra: (name, title, higher_is_better, value) of metrics that only a third party knows."""
+        """otdd: one for all tasks, or one after each. costs: of each task, beside its seconds and bytes.
+        extra: (name, title, higher_is_better, value) of metrics that only a third party knows."""
         resolved = {
             "strategy": strategy,
             "benchmark": "toy",
@@ -104,12 +106,14 @@ def make_run(tmp_path: Path) -> Make:
             for m, _, _, value in extra:
                 add(t, m, value)
             if otdd is not None:
-                for m, value in (GENERATIVE | {"otdd:classifier": otdd}).items():
+                now = otdd[t] if isinstance(otdd, tuple) else otdd
+                for m, value in (GENERATIVE | {"otdd:classifier": now}).items():
                     add(t, m, value)
                 for i in range(t + 1):
-                    add(t, "otdd:classifier", otdd + i, i)
-                    add(t, "otdd:classifier", otdd + i, i, i)
-            directory.finish(t, {"task": t, "seconds_training": 1.5, "stored_bytes": 2_000_000})
+                    add(t, "otdd:classifier", now + i, i)
+                    add(t, "otdd:classifier", now + i, i, i)
+            measured = {"task": t, "seconds_training": 1.5, "stored_bytes": 2_000_000}
+            directory.finish(t, measured | (costs or {}))
         return Run(directory)
 
     return make

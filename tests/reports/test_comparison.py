@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cl_bench.finished_run import Run
-from cl_bench.reports import comparison, lines
+from cl_bench.reports import comparison, lines, numbers
+from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.table import Table
 
 Make = Callable[..., Run]
@@ -176,3 +179,35 @@ def test_a_third_partys_metric_has_a_column(make_run: Make) -> None:
     extra = (("beauty", "beauty", True, 0.00123),)
     (group,) = lines.groups([make_run(extra=extra), make_run("ddgr", extra=extra)])
     assert column(comparison.tables(group)[0], "beauty ↑")[1] == "0.00123"
+
+
+def test_slope_of_otdd_by_hand(make_run: Make) -> None:
+    # t = 0, 1, 2 about their mean: −1, 0, 1; Σ (t − t̄)² = 2. (−0.2 + 0.7)/2 = 0.25; (−0.1 + 0.2)/2 = 0.05.
+    runs = [make_run(seed=0, otdd=(0.2, 0.3, 0.7)), make_run(seed=1, otdd=(0.1, 0.9, 0.2))]
+    runs += [make_run("ddgr", otdd=(0.5, 0.4, 0.3))]
+    (group,) = lines.groups(runs)
+    final = comparison.tables(group)[0]
+    headings = [c.heading for c in final.columns]
+    assert headings[headings.index("OTDD ↓ (floor)") + 1] == "OTDD slope ↓ (floor)"
+    # Mean 0.15; deviation √(2 · 0.1²) = 0.141. A floor that is the same after each task has no slope.
+    assert column(final, "OTDD slope ↓ (floor)")[1:3] == ["−0.100 (0.000)", "0.150 ± 0.141 (0.000)"]
+    assert strong(final, "OTDD slope ↓ (floor)")[1:3] == [True, False]
+    frame = comparison.wide([group]).set_index("strategy")
+    assert frame.loc["mixed", "otdd:classifier:slope_mean"] == pytest.approx(0.15)
+
+
+def test_slope_against_polyfit_and_with_holes() -> None:
+    values = [0.21, 0.25, 0.22, 0.4, 0.31]
+    assert numbers.slope(values) == pytest.approx(np.polyfit(range(5), values, 1)[0])
+    assert numbers.slope([1.0, float("nan"), 2.0]) == pytest.approx(0.5)
+    assert math.isnan(numbers.slope([1.0]))
+    assert math.isnan(numbers.slope([]))
+
+
+def test_the_slope_is_defined(make_run: Make) -> None:
+    known = Definitions([make_run()])
+    assert known["otdd:classifier:slope"].heading == "OTDD slope ↓"
+    assert "least-squares slope of OTDD" in known["otdd:classifier:slope"].doc
+    assert known["otdd:classifier:slope:floor"].heading == "OTDD slope floor"
+    (group,) = lines.groups([make_run(seed=1), make_run("ddgr")])
+    assert "otdd:classifier:slope" in comparison.shown_metrics([group])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from cl_bench.finished_run import Run
 from cl_bench.reports import per_task
 from cl_bench.reports.table import number
@@ -29,6 +31,31 @@ def test_drift_has_floor_ceiling_and_costs(make_run: Make) -> None:
     assert found["n"] == "42"
     assert (found["training s"], found["stored MB"]) == ("1.5", "2.0")
     assert "frozen reference classifier" in drift.caption
+
+
+def test_sampling_is_a_cost_of_its_own(make_run: Make) -> None:
+    costs = {"seconds_sampling": 3.14, "network_evaluations": 14_400, "peak_memory_mb": 812.6}
+    run = make_run(costs=costs | {"peak_memory_of": "process"})
+    drift = per_task.tables(run)[1]
+    found = dict(zip([c.heading for c in drift.columns], [c.text for c in drift.rows[2].cells], strict=True))
+    assert (found["sampling s (NFE)"], found["memory MB"]) == ("3.1 (14,400)", "813")
+    assert "Memory: peak of process." in drift.caption
+    assert list(per_task.wide(run)["network_evaluations"]) == [14_400] * 3
+
+
+def test_nothing_sampled_is_a_dash(make_run: Make) -> None:
+    drift = per_task.tables(make_run(costs={"seconds_sampling": None, "network_evaluations": None}))[1]
+    found = dict(zip([c.heading for c in drift.columns], [c.text for c in drift.rows[2].cells], strict=True))
+    assert (found["sampling s (NFE)"], found["memory MB"]) == ("–", "–")
+
+
+def test_the_slope_of_one_run_is_told(make_run: Make) -> None:
+    run = make_run(otdd=(0.2, 0.3, 0.7))
+    drift = per_task.tables(run)[1]
+    assert "OTDD slope, by least squares: 0.250 a task (floor 0.000)." in drift.caption
+    assert "OTDD slope" not in "".join(column.heading for column in drift.columns)
+    assert "slope" not in per_task.tables(make_run(seed=1, otdd=(0.2, 0.3), finished=1))[1].caption
+    assert list(per_task.wide(run)["otdd:classifier:slope"])[1:] == pytest.approx([0.1, 0.25])
 
 
 def test_missing_generative_metrics_are_dashes(make_run: Make) -> None:
