@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from cl_bench.benchmark import Benchmark, ClassIncremental
 from cl_bench.benchmarks.digits import SplitDigits
@@ -99,7 +100,8 @@ def real_data(pytestconfig: pytest.Config):
         packed = {"cifar100": "cifar-100", "mnist": "mnist", "flowers102": "flowers-102"}
         if name not in packed or not UNPACK.is_file():
             pytest.skip(f"no real {data_set.title}")
-        subprocess.run([sys.executable, str(UNPACK), str(laid_out), packed[name]], check=True)
+        with FileLock(laid_out / ".lock"):
+            subprocess.run([sys.executable, str(UNPACK), str(laid_out), packed[name]], check=True)
         return laid_out
 
     return root
