@@ -49,7 +49,9 @@ class Example:
         self.optimiser = torch.optim.AdamW(
             self.unet.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6, eps=1e-8
         )
-        self.schedule = get_scheduler("cosine", self.optimiser, 500, 10_000)
+        self.schedule = get_scheduler(
+            "cosine", self.optimiser, num_warmup_steps=500, num_training_steps=10_000
+        )
         augment = transforms.Compose(
             [
                 transforms.Resize(32, interpolation=transforms.InterpolationMode.BILINEAR),
