@@ -80,6 +80,7 @@ class AnchoredReplayOptions(TrainingOptions):
     """scale of the gradient of the anchor's log density while sampling; 0 for none"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.transport == "on" and self.extractor != "pca":
             raise ValueError(
                 f"transport=on moves data along linear features, extractor=pca, not {self.extractor}"
