@@ -290,6 +290,8 @@ def test_the_command_makes_the_same_configuration(make_run: Make, capsys: pytest
         "limit": 20,
         "evaluators": ["accuracy", "depth"],
         "strategy_options": {
+            "classifier": "auto",
+            "pretrained": False,
             "start": "fresh",
             "classifier_steps": 9,
             "lambda": 0.25,
