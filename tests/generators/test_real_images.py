@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 KINDS = ("ddpm", "edm", "flow", "stylegan2", "vae")
 BUDGET: dict[str, dict[str, Any]] = {
     "cifar": {"steps": 40, "batch": 16, "ema": 0.9},
-    "flowers": {"steps": 15, "batch": 8, "ema": 0.8},
+    "flowers": {"steps": 40, "batch": 8, "ema": 0.9},
 }
 FEW_STEPS = {"ddpm": 10, "edm": 6, "flow": 10}
 
@@ -79,7 +79,7 @@ def test_real_images(build, data: str, kind: str, tmp_path: Path) -> None:
     losses = [loss for _, loss in json.loads((tmp_path / "records" / "training_00.json").read_text())["loss"]]
     print(kind, data, losses[0], losses[-1], roughness(x), roughness(train.x))
     if kind in FEW_STEPS:
-        assert mean(losses[-5:]) < 0.85 * mean(losses[:2])
+        assert mean(losses[-8:]) < 0.85 * mean(losses[:3])
     else:
         assert roughness(x) < 1.0
     assert abs(x.float().mean() - train.x.float().mean()) < 60

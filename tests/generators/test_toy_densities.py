@@ -69,8 +69,8 @@ def trained_on(density: Any, kind: str, classes: int) -> Any:
     spec = StreamSpec("image", (2, 1, 1), tuple(map(str, range(classes))), 1)
     cls, options = KINDS[kind]
     with isolated(0, "toy"):
-        # Optimal transport of a batch takes the cube of its size.
-        settings = TRAINING | ({"batch": 192} if kind == "flow" else {})
+        # Optimal transport of a batch takes the cube of its size: smaller batches, more of them.
+        settings = TRAINING | ({"batch": 192, "steps": 6000} if kind == "flow" else {})
         generator = cls(spec, options(**settings), CPU, Progress(quiet=True))
         generator.net = PointNetwork(classes + 1)
         generator.averaged = copy.deepcopy(generator.net).requires_grad_(False)
