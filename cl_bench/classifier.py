@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_bench.divergence import LossGuard
+from cl_bench.early_stop import EarlyStop
 from cl_bench.errors import UserError
 from cl_bench.networks import Network, body, chosen, width_of
 from cl_bench.progress import Progress
@@ -77,12 +78,14 @@ class Classifier:
         weights: Tensor | None = None,
         targets: Tensor | None = None,
         rehearsal: Callable[[int], Samples] | None = None,
+        held_out: Samples | None = None,
     ) -> None:
         """Train by cross-entropy on `data`, augmented as the stream allows, with AdamW, from the present
         weights on, the rate falling to zero by a cosine. weights: (n,), how often each sample is drawn
         relative to the others; None for all alike. targets: (n, num_classes), probabilities to learn instead
-        of the labels. rehearsal: step, from 0, to samples that take the place of so many of the batch. Raises
-        TrainingDiverged."""
+        of the labels. rehearsal: step, from 0, to samples that take the place of so many of the batch.
+        held_out: keep the weights that tell most of it right, among the classes of `data`, and stop early
+        (see early_stop.py); None to train to the end. Raises TrainingDiverged."""
         x, y = data.x.to(self.device), (data.y if targets is None else targets).to(self.device)
         weights = None if weights is None else weights.to(self.device)
         optimiser = torch.optim.AdamW(
@@ -90,6 +93,9 @@ class Classifier:
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
         guard = LossGuard(what)
+        early = None
+        if held_out is not None and len(held_out):
+            early = EarlyStop(self.net, steps, lambda: self._share_right(held_out, data.classes))
         self.net.train()
         for step in progress.steps(steps, what):
             more = rehearsal(step) if rehearsal else data[:0]
@@ -108,7 +114,19 @@ class Classifier:
             loss.backward()
             optimiser.step()
             schedule.step()
+            if early is not None and early.over(step + 1):
+                break
+        if early is not None:
+            early.restore()
         self.net.eval()
+
+    def _share_right(self, data: Samples, classes: tuple[int, ...]) -> float:
+        """Share of `data` whose arg-max among `classes` is right; leaves the network in training."""
+        among = torch.tensor(classes)
+        self.net.eval()
+        guessed = among[self.predict(data.x)[:, among].argmax(1)]
+        self.net.train()
+        return (guessed == data.y).double().mean().item()
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:

@@ -102,7 +102,13 @@ class DDGR(ReplayStrategy):
             targets = self._soft_targets(real, old)
         if options.start == "fresh" and task.index > 0:
             self.classifier, self.generator = self.new_classifier(), self.setting.generator()
-        self.classifier.fit(data, self.progress, steps=options.classifier_steps, targets=targets)
+        self.classifier.fit(
+            data,
+            self.progress,
+            steps=options.classifier_steps,
+            targets=targets,
+            held_out=options.held_out(task),
+        )
         self.generator.fit(data)
         self._finish(new, data)
 

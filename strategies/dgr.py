@@ -86,7 +86,10 @@ class DGR(Strategy):
             self.generator = self.setting.generator()
 
         steps = self.options.classifier_steps
-        self.solver.fit(data, self.progress, "solver", steps, weights=weights, targets=targets)
+        held_out = self.options.held_out(task)
+        self.solver.fit(
+            data, self.progress, "solver", steps, weights=weights, targets=targets, held_out=held_out
+        )
         self.generator.fit(data if replay is None else mixed(new, replay, r))
 
         self.real_counts |= new.counts()

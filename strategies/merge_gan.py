@@ -81,7 +81,9 @@ class MergeGAN(ReplayStrategy):
         data = training_set(new, None, self.replay)
         if options.start == "fresh" and task.index > 0:
             self.classifier, self.generator = self.new_classifier(), self.setting.generator()
-        self.classifier.fit(data, self.progress, steps=options.classifier_steps)
+        self.classifier.fit(
+            data, self.progress, steps=options.classifier_steps, held_out=options.held_out(task)
+        )
         if options.method == "alignment" and self.seen:
             assert isinstance(self.generator, Alignable)
             self.generator.fit_aligned(new, self.seen, options.alignment_weight or WEIGHT)

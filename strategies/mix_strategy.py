@@ -32,6 +32,12 @@ class TrainingOptions(ClassifierOptions):
     """train each task from the previous task's weights, or from new ones"""
     classifier_steps: Annotated[int, Gt(0)] = 400
     """training steps of the classifier per task"""
+    early_stop: bool = False
+    """stop the classifier early, at its best on the data held out of the task's own training data"""
+
+    def held_out(self, task: Task) -> Samples | None:
+        """What early stopping looks at: real data of the present task only, kept out of its training."""
+        return task.valid if self.early_stop else None
 
 
 class MixStrategy(Strategy):
@@ -84,7 +90,13 @@ class MixStrategy(Strategy):
             self.generator = self.setting.new_generator() if self.setting.new_generator else None
 
         weights = self.sampling_weights(len(new), len(data))
-        self.classifier.fit(data, self.progress, steps=self.options.classifier_steps, weights=weights)
+        self.classifier.fit(
+            data,
+            self.progress,
+            steps=self.options.classifier_steps,
+            weights=weights,
+            held_out=self.options.held_out(task),
+        )
         if self.generator is not None:
             self.generator.fit(data)
 
