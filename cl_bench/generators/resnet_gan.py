@@ -38,6 +38,7 @@ from cl_bench.checkpoint import Checkpoint
 from cl_bench.divergence import LossGuard
 from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
+from cl_bench.generators.player import Player
 from cl_bench.generators.resnet_gan_networks import Discriminator, GeneratorNetwork, Size, geometry
 from cl_bench.processes import working
 from cl_bench.progress import Progress
@@ -157,7 +158,10 @@ class Game:
         """
         options = self.options
         steps = options.steps_for(len(batches.y))
-        maker, judge = Player(net, options.learning_rate), Player(critic, options.learning_rate)
+        maker, judge = (
+            Player(one, torch.optim.Adam(one.parameters(), options.learning_rate, BETAS, fused=True))
+            for one in (net, critic)
+        )
         maker_guard = LossGuard(f"{self.what}, generator")
         judge_guard = LossGuard(f"{self.what}, discriminator")
         average = Average(net, averaged, options.ema)
@@ -210,32 +214,6 @@ class Game:
         # Several processes have all trained on whole batches; rounding may have parted them.
         for module in (net, averaged, critic):
             working().follow(list(module.state_dict().values()))
-
-
-class Player:
-    """A network with its optimiser."""
-
-    def __init__(self, net: nn.Module, learning_rate: float) -> None:
-        self.net = net
-        self.optimiser = torch.optim.Adam(net.parameters(), learning_rate, BETAS, fused=True)
-
-    def plays_against(self, other: Player) -> None:
-        """From here on this network learns and the other does not."""
-        other.net.requires_grad_(False)
-        self.net.requires_grad_(True)
-
-    def descend(self, loss: Tensor, guard: LossGuard) -> float:
-        """One update; the loss. Raises TrainingDiverged."""
-        value = guard.check(loss)
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        return value
-
-    def rests(self) -> None:
-        """Training is over."""
-        self.optimiser.zero_grad()
-        self.net.requires_grad_(True)
 
 
 def logits_and_r1(

@@ -44,6 +44,7 @@ from cl_bench.divergence import LossGuard
 from cl_bench.errors import UserError
 from cl_bench.generator import Alignable, Guide
 from cl_bench.generators.adaptive_augmentation import AdaptiveAugmentation
+from cl_bench.generators.player import Player
 from cl_bench.generators.stylegan2_networks import Discriminator, GeneratorNetwork
 from cl_bench.processes import working
 from cl_bench.progress import Progress
@@ -132,8 +133,9 @@ class StyleGAN2(Alignable):
     def _train(self, data: Samples, alignment: Alignment | None) -> None:
         what = "generator stylegan2"
         batches = Batches(data, self.spec.augmentation, self.device)
-        critic = Player(self.critic, self.options.learning_rate, R1_EVERY if self.r1_weight else None)
-        maker = Player(self.net, self.options.learning_rate, PATH_EVERY if self.path_weight else None)
+        rate = self.options.learning_rate
+        critic = Player(self.critic, lazy_adam(self.critic, rate, R1_EVERY if self.r1_weight else None))
+        maker = Player(self.net, lazy_adam(self.net, rate, PATH_EVERY if self.path_weight else None))
         critic_guard, maker_guard = LossGuard(f"{what}, discriminator"), LossGuard(f"{what}, generator")
         r1_guard = LossGuard(f"{what}, R1 penalty (every {R1_EVERY} steps)")
         path_guard = LossGuard(f"{what}, path length penalty (every {PATH_EVERY} steps)")
@@ -234,33 +236,11 @@ class Alignment:
         return self.weight * difference.square().flatten(1).sum(1).mean()
 
 
-class Player:
-    """A network with its optimiser. every: steps between its penalties, None without."""
-
-    def __init__(self, net: nn.Module, learning_rate: float, every: int | None) -> None:
-        self.net = net
-        share = every / (every + 1) if every else 1.0
-        self.optimiser = torch.optim.Adam(
-            net.parameters(), learning_rate * share, (0.0, 0.99**share), SMALL, fused=True
-        )
-
-    def plays_against(self, other: Player) -> None:
-        """From here on this network learns and the other does not."""
-        other.net.requires_grad_(False)
-        self.net.requires_grad_(True)
-
-    def descend(self, loss: Tensor, guard: LossGuard) -> float:
-        """One update; the loss. Raises TrainingDiverged."""
-        value = guard.check(loss)
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        return value
-
-    def rests(self) -> None:
-        """Training is over."""
-        self.optimiser.zero_grad()
-        self.net.requires_grad_(True)
+def lazy_adam(net: nn.Module, learning_rate: float, every: int | None) -> torch.optim.Adam:
+    """Adam for a network that is regularised every so many steps, None for never (lazy regularisation)."""
+    share = every / (every + 1) if every else 1.0
+    betas = (0.0, 0.99**share)
+    return torch.optim.Adam(net.parameters(), learning_rate * share, betas, SMALL, fused=True)
 
 
 def r1(critic: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from cl_bench import checkpoint
 from cl_bench import state as states
 from cl_bench.checkpoint import kept_in
 from cl_bench.errors import TrainingDiverged, UserError
-from cl_bench.generators.resnet_gan import Player, ResNetGAN, ResNetGANOptions, logits_and_r1
+from cl_bench.generators.player import Player
+from cl_bench.generators.resnet_gan import ResNetGAN, ResNetGANOptions, logits_and_r1
 from cl_bench.generators.resnet_gan_networks import Block, Discriminator, GeneratorNetwork, geometry
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples
