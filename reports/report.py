@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ from cl_bench.finished_run import Run
 from cl_bench.report import Report
 
 if TYPE_CHECKING:
-    from cl_bench.reports.content import Content
+    from cl_bench.reports.content import Content, Drawing
+    from cl_bench.reports.page import Picture
     from cl_bench.reproduction import Reproduction
 
 
@@ -27,7 +29,7 @@ class StandardReport(Report):
     def write(self, runs: list[Run], folder: Path) -> list[Path]:
         """Write table.csv, rows.csv, table.md, table.tex, figures (PNG, PDF) and index.html to `folder`; the
         files written, each whole or not at all. Raises OSError where it cannot write."""
-        from cl_bench.reports import exports, figures, files, page
+        from cl_bench.reports import exports, files, page
 
         content = self._content(runs)
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,12 +42,8 @@ class StandardReport(Report):
             ),
             files.write(folder / "table.tex", exports.latex(content.tables)),
         ]
-        pictures = []
-        for drawing in content.drawings():
-            png = figures.png(drawing.figure)
-            pictures.append(page.Picture(drawing.caption, png))
-            written.append(files.write(folder / f"{drawing.name}.png", png))
-            written.append(files.write(folder / f"{drawing.name}.pdf", figures.pdf(drawing.figure)))
+        pictures, drawn = _draw(content.drawings(), folder)
+        written += drawn
         written.append(files.write(folder / "index.html", page.render(content, pictures)))
         return written
 
@@ -60,7 +58,7 @@ class StandardReport(Report):
     def write_reproduction(self, reproduction: Reproduction) -> list[Path]:
         """Write claims.json, claims.md, figures (PNG, PDF), index.html and, where runs failed for a bug,
         failures.txt to its folder; the files written. Raises OSError where it cannot write."""
-        from cl_bench.reports import exports, figures, files, page
+        from cl_bench.reports import exports, files, page
         from cl_bench.reports.reproduction import ClaimsContent
 
         content, folder = ClaimsContent(reproduction), reproduction.folder
@@ -70,12 +68,8 @@ class StandardReport(Report):
         )
         claims = json.dumps(reproduction.as_dict(), indent=2, ensure_ascii=False) + "\n"
         written = [files.write(folder / "claims.json", claims), files.write(folder / "claims.md", told)]
-        pictures = []
-        for drawing in content.drawings():
-            png = figures.png(drawing.figure)
-            pictures.append(page.Picture(drawing.caption, png))
-            written.append(files.write(folder / f"{drawing.name}.png", png))
-            written.append(files.write(folder / f"{drawing.name}.pdf", figures.pdf(drawing.figure)))
+        pictures, drawn = _draw(content.drawings(), folder)
+        written += drawn
         traces = [f"{a.label}, seed {a.seed}\n{a.trace}" for a in reproduction.failed if a.trace]
         if traces:
             written.append(files.write(folder / "failures.txt", "\n".join(traces)))
@@ -92,3 +86,16 @@ class StandardReport(Report):
         if not different:
             raise ValueError("a report needs at least one run")
         return Single(different[0]) if len(different) == 1 else Comparison(different)
+
+
+def _draw(drawings: Iterable[Drawing], folder: Path) -> tuple[list[Picture], list[Path]]:
+    """Write each drawing as PNG and PDF; the pictures for the page, and the files."""
+    from cl_bench.reports import figures, files, page
+
+    pictures, written = [], []
+    for drawing in drawings:
+        png = figures.png(drawing.figure)
+        pictures.append(page.Picture(drawing.caption, png))
+        written.append(files.write(folder / f"{drawing.name}.png", png))
+        written.append(files.write(folder / f"{drawing.name}.pdf", figures.pdf(drawing.figure)))
+    return pictures, written
