@@ -212,7 +212,10 @@ class MicroBatches:
 
     def backward(self, loss: Loss, inputs: Sequence[Tensor]) -> Tensor:
         """Set the parameters' gradients to that of the mean loss over all rows of `inputs`; the loss. Out
-        of memory halves the parts."""
+        of memory halves the parts.
+
+        A loss may return (k,), each a mean over rows: the first is descended on, and all are returned.
+        """
         total = self._own_share(loss, inputs)
         gradients = [
             parameter.grad
@@ -242,6 +245,6 @@ class MicroBatches:
         total = torch.zeros((), device=inputs[0].device)
         for part in zip(*(values.chunk(self.parts) for values in inputs), strict=True):
             share = loss(*part) * (len(part[0]) / n)
-            share.backward()
-            total += share.detach()
+            share.flatten()[0].backward()
+            total = total + share.detach()
         return total

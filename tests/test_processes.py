@@ -15,9 +15,8 @@ from cl_bench import state
 from cl_bench.processes import ALONE, Processes, join, together, working
 
 ARGUMENTS = [
-    "run", "--strategy", "bootstrap", "--generator", "ddpm", "--limit", "20", "-o", "tasks=2",
-    "--evaluators", "accuracy,depth", "-o", "generator.steps=10", "-o", "generator.batch=9",
-    "-o", "classifier_steps=40",
+    "run", "--strategy", "bootstrap", "--limit", "20", "-o", "tasks=2", "--evaluators", "accuracy,depth",
+    "-o", "generator.steps=10", "-o", "classifier_steps=40",
 ]  # fmt: skip
 
 
@@ -43,10 +42,11 @@ def test_work_is_shared_inside_only() -> None:
     assert working() is ALONE
 
 
-def run(folder: Path, *launcher: str) -> Path:
+def run(folder: Path, generator: str, batch: int, *launcher: str) -> Path:
     folder.mkdir()
     environment = {key: v for key, v in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
-    command = [sys.executable, "-m", *launcher, "cl_bench", *ARGUMENTS, "--output", str(folder)]
+    chosen = ["--generator", generator, "-o", f"generator.batch={batch}", "--output", str(folder)]
+    command = [sys.executable, "-m", *launcher, "cl_bench", *ARGUMENTS, *chosen]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("Accuracy by task") == 1, "the first process speaks for all"
@@ -56,11 +56,13 @@ def run(folder: Path, *launcher: str) -> Path:
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("generator", "batch"), [("ddpm", 9), ("stylegan2", 8)])
+def test_two_processes_train_as_one(generator: str, batch: int, tmp_path: Path) -> None:
     """The same loss curve to within rounding, the same replay to a grey level, rows written once."""
     launcher = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1")
     plain = ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m")
-    one, two = run(tmp_path / "one"), run(tmp_path / "two", *launcher, *plain)
+    one = run(tmp_path / "one", generator, batch)
+    two = run(tmp_path / "two", generator, batch, *launcher, *plain)
     for task in ("task_00", "task_01"):
         curves = [json.loads((path / task / "training_00.json").read_text())["loss"] for path in (one, two)]
         assert len(curves[0]) == 10

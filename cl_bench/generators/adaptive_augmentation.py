@@ -47,76 +47,81 @@ class AdaptiveAugmentation(nn.Module):
         self.register_buffer("p", torch.tensor(fixed or 0.0))
         self.register_buffer("signs", torch.tensor(0.0))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (n, C, H, W) in [−1, 1] to the same, each transformed in its own way."""
-        return x if self.fixed == 0 else augmented(x, self.p)
+    def draw(self, x: Tensor) -> Tensor:
+        """What to do to the images x (n, C, H, W): (n, 8)."""
+        if self.fixed == 0:
+            return x.new_zeros(len(x), 8)
+        return draw(len(x), x.shape[2], x.shape[3], self.p, x.device)
 
-    @torch.no_grad()
-    def adapt(self, step: int, real: Tensor) -> None:
-        """After training step `step`, from 0, where D gave `real` (n,) for real images."""
+    def forward(self, x: Tensor, how: Tensor) -> Tensor:
+        """Images (n, C, H, W) in [−1, 1] to the same, each transformed in its own way, as `draw` says."""
+        return x if self.fixed == 0 else transformed(x, how)
+
+    def adapt(self, step: int, sign: float, n: int) -> None:
+        """After training step `step`, from 0. sign: mean sign of D on its n real images."""
         if self.fixed is not None:
             return
         if step % EVERY == 0:
             self.signs.zero_()
-        self.signs += real.float().sign().mean() / EVERY
+        self.signs += sign / EVERY
         if step % EVERY == EVERY - 1:
-            self.p += (self.signs - self.target).sign() * (EVERY * len(real) / IMAGES)
+            self.p += (self.signs - self.target).sign() * (EVERY * n / IMAGES)
             self.p.clamp_(0, MOST)
 
 
-def augmented(x: Tensor, p: Tensor | float) -> Tensor:
-    """x (n, C, H, W), each transform applied to each image with probability p; differentiable in x. Draws
-    from torch's global generator of x's device."""
-    return _cut_out(_recoloured(_moved(x, p), p), p)
+def draw(n: int, height: int, width: int, p: Tensor | float, device: torch.device | None = None) -> Tensor:
+    """A row per image, (n, 8) float: whether it is mirrored (0 or 1), pixels down and right, brightness b,
+    contrast c, saturation s, and the cutout's centre, row and column in pixels, infinite for none."""
+
+    def chosen() -> Tensor:
+        return torch.rand(n, device=device) < p
+
+    def shift(size: int) -> Tensor:
+        return torch.randint(-(size // 8), size // 8 + 1, (n,), device=device)
+
+    mirrored = chosen() & (torch.rand(n, device=device) < 0.5)
+    moved, cut = chosen(), chosen()
+    colours = [torch.randn(n, device=device) * s * chosen() for s in (BRIGHTNESS, CONTRAST, SATURATION)]
+    centre = [torch.where(cut, torch.rand(n, device=device) * size, torch.inf) for size in (height, width)]
+    return torch.stack([mirrored.float(), shift(height) * moved, shift(width) * moved, *colours, *centre], 1)
 
 
-def _chosen(x: Tensor, p: Tensor | float) -> Tensor:
-    """(n, 1) bool: the images that a transform is applied to."""
-    return torch.rand(len(x), 1, device=x.device) < p
+def transformed(x: Tensor, how: Tensor) -> Tensor:
+    """x (n, C, H, W), each image as its row of `how` (n, 8) says; differentiable in x."""
+    mirrored, down, right, brightness, contrast, saturation, row, column = how.unbind(1)
+    x = _moved(x, mirrored > 0, down.long(), right.long())
+    x = _recoloured(x, brightness, contrast, saturation)
+    return _cut_out(x, row, column)
 
 
-def _moved(x: Tensor, p: Tensor | float) -> Tensor:
+def _moved(x: Tensor, mirrored: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """Flip and translation, by one gather."""
     n, channels, height, width = x.shape
-    flip = _chosen(x, p) & (torch.rand(n, 1, device=x.device) < 0.5)
-    shift = _chosen(x, p)
-    rows = _source(height, shift, x.device)
-    columns = _source(width, shift, x.device)
-    columns = torch.where(flip, width - 1 - columns, columns)
+    rows, columns = _source(height, down), _source(width, right)
+    columns = torch.where(mirrored[:, None], width - 1 - columns, columns)
     source = (rows * width)[:, :, None] + columns[:, None, :]
     source = source.view(n, 1, -1).expand(n, channels, -1)
     return x.reshape(n, channels, -1).gather(2, source).view_as(x)
 
 
-def _source(size: int, shift: Tensor, device: torch.device) -> Tensor:
-    """(n, size): where each pixel along a side comes from; reflected at the ends."""
-    most = size // 8
-    by = torch.randint(-most, most + 1, shift.shape, device=device) * shift
-    place = (torch.arange(size, device=device) + by).abs()
+def _source(size: int, by: Tensor) -> Tensor:
+    """(n, size): where each pixel along a side comes from, reflected at the ends. by: (n,)."""
+    place = (torch.arange(size, device=by.device) + by[:, None]).abs()
     return (size - 1) - (size - 1 - place).abs()
 
 
-def _recoloured(x: Tensor, p: Tensor | float) -> Tensor:
-    """Brightness, contrast, saturation."""
-
-    def normal(deviation: float) -> Tensor:
-        strength = torch.randn(len(x), 1, device=x.device) * deviation * _chosen(x, p)
-        return strength.view(-1, 1, 1, 1)
-
-    x = (x + normal(BRIGHTNESS)) * normal(CONTRAST).exp2()
+def _recoloured(x: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+    x = (x + brightness.view(-1, 1, 1, 1)) * contrast.view(-1, 1, 1, 1).exp2()
     if x.shape[1] == 3:
-        factor = normal(SATURATION).exp2()
+        factor = saturation.view(-1, 1, 1, 1).exp2()
         # This form, unlike grey + (x − grey) · factor, gives x itself at factor 1.
         x = x * factor + x.mean(1, keepdim=True) * (1 - factor)
     return x
 
 
-def _cut_out(x: Tensor, p: Tensor | float) -> Tensor:
-    inside = []
-    for size in x.shape[2:]:
-        centre = torch.rand(len(x), 1, device=x.device) * size
-        place = torch.arange(size, device=x.device) + 0.5
-        inside.append((place - centre).abs() < size / 4)
-    rows, columns = inside
-    keep = ~((rows & _chosen(x, p))[:, None, :, None] & columns[:, None, None, :])
-    return x * keep
+def _cut_out(x: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    rows, columns = (
+        (torch.arange(size, device=x.device) + 0.5 - centre[:, None]).abs() < size / 4
+        for size, centre in zip(x.shape[2:], (row, column), strict=True)
+    )
+    return x * ~(rows[:, None, :, None] & columns[:, None, None, :])

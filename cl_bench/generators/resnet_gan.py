@@ -26,6 +26,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar
 
 import torch
@@ -35,12 +36,10 @@ from torch.nn.functional import softplus
 
 from cl_bench import register_generator
 from cl_bench.checkpoint import Checkpoint
-from cl_bench.divergence import LossGuard
 from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
 from cl_bench.generators.player import Player
 from cl_bench.generators.resnet_gan_networks import Discriminator, GeneratorNetwork, Size, geometry
-from cl_bench.processes import working
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.sampling import BatchedSampling
@@ -159,11 +158,14 @@ class Game:
         options = self.options
         steps = options.steps_for(len(batches.y))
         maker, judge = (
-            Player(one, torch.optim.Adam(one.parameters(), options.learning_rate, BETAS, fused=True))
-            for one in (net, critic)
+            Player(
+                one,
+                torch.optim.Adam(one.parameters(), options.learning_rate, BETAS, fused=True),
+                f"{self.what}, {name}",
+                self.progress,
+            )
+            for one, name in ((net, "generator"), (critic, "discriminator"))
         )
-        maker_guard = LossGuard(f"{self.what}, generator")
-        judge_guard = LossGuard(f"{self.what}, discriminator")
         average = Average(net, averaged, options.ema)
         record = TrainingRecord(self.what, steps, options.batch)
         checkpoint = Checkpoint(
@@ -177,31 +179,37 @@ class Game:
         layout = torch.channels_last if switched(options.channels_last, on_cuda) else torch.contiguous_format
         for module in (net, averaged, critic):
             module.to(memory_format=layout)
+
+        def maker_loss(y: Tensor, z: Tensor, fakes: Tensor, *, step: int) -> Tensor:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                fake = net(z, y)
+                on_fake = critic(fake, y)
+            fakes.copy_(fake.detach())
+            loss = softplus(-on_fake.float()).mean()
+            extra = penalty(step)
+            return loss if extra is None else loss + extra
+
+        def judge_loss(x: Tensor, y: Tensor, fakes: Tensor, *, step: int) -> Tensor:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                on_fake = critic(fakes, y)
+            regularised = options.r1 > 0 and step % options.r1_every == 0
+            on_real, gradient = logits_and_r1(critic, x, y, regularised)
+            loss = softplus(on_fake.float()).mean() + softplus(-on_real).mean()
+            return loss if gradient is None else loss + options.r1_every * options.r1 * gradient
+
         done = checkpoint.restore()
         record.begin(done)
         for step in self.progress.steps(steps, self.what, done, options.batch):
             x, y = batches.draw(options.batch)
             x = (x + GREY_STEP * torch.rand_like(x)).contiguous(memory_format=layout)
             z = torch.randn(len(y), self.latent, device=self.device)
+            fakes = torch.empty_like(x)  # G fills its rows, and D is shown the same
 
             maker.plays_against(judge)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                fake = net(z, y)
-                on_fake = critic(fake, y)
-            loss = softplus(-on_fake.float()).mean()
-            extra = penalty(step)
-            maker.descend(loss if extra is None else loss + extra, maker_guard)
-
+            maker.descend(partial(maker_loss, step=step), (y, z, fakes))
             judge.plays_against(maker)
-            fake = fake.detach()
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                on_fake = critic(fake, y)
-            regularised = options.r1 > 0 and step % options.r1_every == 0
-            on_real, gradient = logits_and_r1(critic, x, y, regularised)
-            loss = softplus(on_fake.float()).mean() + softplus(-on_real).mean()
-            if gradient is not None:
-                loss = loss + options.r1_every * options.r1 * gradient
-            record.add(step, judge.descend(loss, judge_guard))
+            (loss,) = judge.descend(partial(judge_loss, step=step), (x, y, fakes))
+            record.add(step, loss)
 
             average.update(step)
             previews.after(step + 1)
@@ -211,9 +219,6 @@ class Game:
             checkpoint.remove()
         for player in (maker, judge):
             player.rests()
-        # Several processes have all trained on whole batches; rounding may have parted them.
-        for module in (net, averaged, critic):
-            working().follow(list(module.state_dict().values()))
 
 
 def logits_and_r1(

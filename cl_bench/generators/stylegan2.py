@@ -30,6 +30,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar
 
 import torch
@@ -40,13 +41,11 @@ from torch.nn.functional import softplus
 from cl_bench import register_generator
 from cl_bench.checkpoint import Checkpoint
 from cl_bench.costs import evaluated
-from cl_bench.divergence import LossGuard
 from cl_bench.errors import UserError
 from cl_bench.generator import Alignable, Guide
 from cl_bench.generators.adaptive_augmentation import AdaptiveAugmentation
 from cl_bench.generators.player import Player
 from cl_bench.generators.stylegan2_networks import Discriminator, GeneratorNetwork
-from cl_bench.processes import working
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.sampling import BatchedSampling
@@ -59,6 +58,8 @@ from cl_bench.training_record import Previews, TrainingRecord
 R1_EVERY, PATH_EVERY = 16, 8
 MAPPING_RATE = 0.01  # of the other layers' learning rate
 SMALL = 1e-8
+R1_TERM = f", R1 penalty (every {R1_EVERY} steps)"
+PATH_TERM = f", path length penalty (every {PATH_EVERY} steps)"
 SAMPLING_BATCH = 256
 
 
@@ -134,47 +135,41 @@ class StyleGAN2(Alignable):
         what = "generator stylegan2"
         batches = Batches(data, self.spec.augmentation, self.device)
         rate = self.options.learning_rate
-        critic = Player(self.critic, lazy_adam(self.critic, rate, R1_EVERY if self.r1_weight else None))
-        maker = Player(self.net, lazy_adam(self.net, rate, PATH_EVERY if self.path_weight else None))
-        critic_guard, maker_guard = LossGuard(f"{what}, discriminator"), LossGuard(f"{what}, generator")
-        r1_guard = LossGuard(f"{what}, R1 penalty (every {R1_EVERY} steps)")
-        path_guard = LossGuard(f"{what}, path length penalty (every {PATH_EVERY} steps)")
+        critic_adam = lazy_adam(self.critic, rate, R1_EVERY if self.r1_weight else None)
+        maker_adam = lazy_adam(self.net, rate, PATH_EVERY if self.path_weight else None)
+        critic = Player(self.critic, critic_adam, f"{what}, discriminator", self.progress)
+        maker = Player(self.net, maker_adam, f"{what}, generator", self.progress)
         average = Average(self.net, self.averaged, self.options.ema)
         steps = self.options.steps_for(len(data))
         record = TrainingRecord(what, steps, self.options.batch)
         checkpoint = Checkpoint(
             {**self._modules(), "record": record},
-            {"critic": critic.optimiser, "net": maker.optimiser},
+            {"critic": critic_adam, "net": maker_adam},
             self.device,
         )
         previews = Previews(self.options.grid_every, self.sample, data.classes, checkpoint)
-        bf16 = switched(self.options.bf16, self.device.type == "cuda")
         done = checkpoint.restore()
         record.begin(done)
         for step in self.progress.steps(steps, what, done, self.options.batch):
             x, y = batches.draw(self.options.batch)
 
             critic.plays_against(maker)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                with torch.no_grad():
-                    fake = self.net.draw(y)
-                on_fake, on_real = self.critic(self.augment(fake), y), self.critic(self.augment(x), y)
-            loss = softplus(on_fake.float()).mean() + softplus(-on_real.float()).mean()
-            record.add(step, critic.descend(loss, critic_guard))
-            self.augment.adapt(step, on_real.detach())
+            hows = self.augment.draw(x), self.augment.draw(x)
+            loss, sign = critic.descend(self._critic_loss, (x, y, *hows, *self.net.draw(len(y), x.device)))
+            record.add(step, loss)
+            self.augment.adapt(step, sign, len(y))
             if self.r1_weight and step % R1_EVERY == 0:
-                penalty = r1(self.critic, self.augment(x), y)
-                critic.descend(R1_EVERY * self.r1_weight / 2 * penalty, r1_guard)
+                critic.descend(self._r1_loss, (x, y, self.augment.draw(x)), R1_TERM)
 
             maker.plays_against(critic)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                on_fake = self.critic(self.augment(self.net.draw(y)), y)
-                held = alignment(self.net, len(y)) if alignment else torch.zeros((), device=self.device)
-            maker.descend(softplus(-on_fake.float()).mean() + held, maker_guard)
+            old = alignment.draw(self.net, len(y)) if alignment else ()
+            latents = self.net.draw(len(y), x.device)
+            maker.descend(partial(self._maker_loss, alignment), (y, self.augment.draw(x), *latents, *old))
             if self.path_weight and step % PATH_EVERY == 0:
                 # Half a batch: the penalty needs memory for second derivatives.
-                penalty = self.path(self.net, y[: (len(y) + 1) // 2])
-                maker.descend(PATH_EVERY * self.path_weight * penalty, path_guard)
+                half = y[: (len(y) + 1) // 2]
+                _, length = maker.descend(self._path_loss, (half, *self.path.draw(self.net, half)), PATH_TERM)
+                self.path.update(length)
 
             average.update(step)
             previews.after(step + 1)
@@ -183,8 +178,42 @@ class StyleGAN2(Alignable):
         checkpoint.remove()
         for player in (critic, maker):
             player.rests()
-        # Several processes have all trained on whole batches; rounding may have parted them.
-        working().follow(list(self.state_dict().values()))
+
+    # Losses of rows x (n, C, H, W), y (n,) and what is drawn for them: means over rows.
+
+    def _autocast(self) -> torch.autocast:
+        bf16 = switched(self.options.bf16, self.device.type == "cuda")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+
+    def _critic_loss(
+        self, x: Tensor, y: Tensor, how_fake: Tensor, how_real: Tensor, *latents: Tensor
+    ) -> Tensor:
+        """(2,): the loss, and the mean sign of D on real images."""
+        with self._autocast():
+            with torch.no_grad():
+                fake = self.net(y, *latents)
+            on_fake = self.critic(self.augment(fake, how_fake), y).float()
+            on_real = self.critic(self.augment(x, how_real), y).float()
+        loss = softplus(on_fake).mean() + softplus(-on_real).mean()
+        return torch.stack([loss, on_real.detach().sign().mean()])
+
+    def _r1_loss(self, x: Tensor, y: Tensor, how: Tensor) -> Tensor:
+        assert self.r1_weight is not None
+        return R1_EVERY * self.r1_weight / 2 * r1(self.critic, self.augment(x, how), y)
+
+    def _maker_loss(self, alignment: Alignment | None, y: Tensor, how: Tensor, *drawn: Tensor) -> Tensor:
+        """drawn: latents, then what the alignment drew, as many tensors and its labels."""
+        own = 1 + len(self.net.synthesis.noise_shapes)
+        with self._autocast():
+            on_fake = self.critic(self.augment(self.net(y, *drawn[:own]), how), y)
+            held = alignment(self.net, *drawn[own:]) if alignment else 0.0
+        return softplus(-on_fake.float()).mean() + held
+
+    def _path_loss(self, y: Tensor, *drawn: Tensor) -> Tensor:
+        """(2,): the loss, and the mean length."""
+        assert self.path_weight is not None
+        penalty, length = self.path(self.net, y, *drawn)
+        return torch.stack([PATH_EVERY * self.path_weight * penalty, length])
 
     @torch.no_grad()
     def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
@@ -192,9 +221,8 @@ class StyleGAN2(Alignable):
 
     def _drawn(self, generators: list[torch.Generator], y: Tensor) -> Tensor:
         evaluated(len(y))
-        z = noise(generators, (self.options.latent,), self.device)
-        noises = [noise(generators, shape, self.device) for shape in self.averaged.synthesis.noise_shapes]
-        return self.averaged(z, y, noises)
+        shapes = [(self.options.latent,), *self.averaged.synthesis.noise_shapes]
+        return self.averaged(y, *(noise(generators, shape, self.device) for shape in shapes))
 
     def _modules(self) -> dict[str, nn.Module]:
         """All that training changes."""
@@ -227,12 +255,14 @@ class Alignment:
         self.previous = copy.deepcopy(previous).eval().requires_grad_(False)
         self.classes, self.weight = torch.tensor(classes, device=device), weight
 
-    def __call__(self, net: GeneratorNetwork, n: int) -> Tensor:
-        """The term, a scalar, of n images; differentiable in net's weights."""
-        y = self.classes[torch.randint(len(self.classes), (n,), device=self.classes.device)]
-        z = torch.randn(n, net.latent, device=y.device)
-        inputs = z, y, net.noises(n, y.device)
-        difference = net(*inputs).float() - self.previous(*inputs).float()
+    def draw(self, net: GeneratorNetwork, n: int) -> tuple[Tensor, ...]:
+        """c, z and noise inputs of n images."""
+        c = self.classes[torch.randint(len(self.classes), (n,), device=self.classes.device)]
+        return c, *net.draw(n, c.device)
+
+    def __call__(self, net: GeneratorNetwork, *drawn: Tensor) -> Tensor:
+        """The term, a scalar; differentiable in net's weights."""
+        difference = net(*drawn).float() - self.previous(*drawn).float()
         return self.weight * difference.square().flatten(1).sum(1).mean()
 
 
@@ -251,7 +281,8 @@ def r1(critic: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tens
 
 
 class PathLength(nn.Module):
-    """E (‖J_wᵀ u‖ − a)² of a generator network; `mean` is a, 0 before the first lengths are known."""
+    """E (‖J_wᵀ u‖ − a)² of a generator network; `mean` is a, 0 before the first lengths are known. `update`
+    moves it."""
 
     mean: Tensor
 
@@ -260,13 +291,25 @@ class PathLength(nn.Module):
         self.decay = decay
         self.register_buffer("mean", torch.tensor(0.0))
 
-    def forward(self, net: GeneratorNetwork, y: Tensor) -> Tensor:
-        """The penalty, a scalar, of images drawn for labels y (n,); moves the mean."""
-        w = net.mapping(torch.randn(len(y), net.latent, device=y.device), y)
-        x = net.synthesis(w, net.noises(len(y), y.device))
-        u = torch.randn_like(x) / math.sqrt(x.shape[2] * x.shape[3])
-        (gradient,) = torch.autograd.grad((x * u).sum(), w, create_graph=True)
+    def draw(self, net: GeneratorNetwork, y: Tensor) -> tuple[Tensor, ...]:
+        """u (n, C, H, W), z and noise inputs for images of labels y (n,)."""
+        _, height, width = net.synthesis.shape
+        u = torch.randn(len(y), *net.synthesis.shape, device=y.device) / math.sqrt(height * width)
+        return u, *net.draw(len(y), y.device)
+
+    def forward(
+        self, net: GeneratorNetwork, y: Tensor, u: Tensor, z: Tensor, *noises: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The penalty and the mean length, scalars."""
+        w = net.mapping(z, y)
+        (gradient,) = torch.autograd.grad((net.synthesis(w, *noises) * u).sum(), w, create_graph=True)
         lengths = (gradient.square().sum(1) + SMALL).sqrt()
         now = lengths.detach().mean()
-        self.mean.copy_(torch.where(self.mean == 0, now, torch.lerp(now, self.mean, self.decay)))
-        return (lengths - self.mean).square().mean()
+        return (lengths - self._moved(now)).square().mean(), now
+
+    def update(self, length: float) -> None:
+        """After a penalty whose mean length this was."""
+        self.mean.copy_(self._moved(self.mean.new_tensor(length)))
+
+    def _moved(self, now: Tensor) -> Tensor:
+        return torch.where(self.mean == 0, now, torch.lerp(now, self.mean, self.decay))

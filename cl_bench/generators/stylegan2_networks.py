@@ -164,7 +164,7 @@ class Mapping(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """f(w, noises): latents (n, latent) and a noise (n, *shape) for each of `noise_shapes` to images
+    """f(w, *noises): latents (n, latent) and a noise (n, *shape) for each of `noise_shapes` to images
     (n, C, H, W), about [−1, 1]: the sum of the images of all sizes, enlarged."""
 
     def __init__(self, shape: tuple[int, ...], latent: int, width: int) -> None:
@@ -180,7 +180,7 @@ class Synthesis(nn.Module):
         for k in range(1, len(sizes)):
             self.noise_shapes += [(1, height * 2**k, across * 2**k)] * 2
 
-    def forward(self, w: Tensor, noises: list[Tensor]) -> Tensor:
+    def forward(self, w: Tensor, *noises: Tensor) -> Tensor:
         noise = iter(noises)
         x = self.first(self.constant.expand(len(w), -1, -1, -1), w, next(noise))
         image = self.image[0](x, w)
@@ -192,7 +192,7 @@ class Synthesis(nn.Module):
 
 
 class GeneratorNetwork(nn.Module):
-    """f(z, y, noises): mapping and synthesis."""
+    """f(y, z, *noises): mapping and synthesis."""
 
     def __init__(
         self, shape: tuple[int, ...], num_classes: int, latent: int, layers: int, rate: float, width: int
@@ -202,17 +202,13 @@ class GeneratorNetwork(nn.Module):
         self.synthesis = Synthesis(shape, latent, width)
         self.latent = latent
 
-    def forward(self, z: Tensor, y: Tensor, noises: list[Tensor]) -> Tensor:
-        return self.synthesis(self.mapping(z, y), noises)
+    def forward(self, y: Tensor, z: Tensor, *noises: Tensor) -> Tensor:
+        return self.synthesis(self.mapping(z, y), *noises)
 
-    def noises(self, n: int, device: torch.device) -> list[Tensor]:
-        """Noise inputs of n images, from torch's global generator."""
-        return [torch.randn(n, *shape, device=device) for shape in self.synthesis.noise_shapes]
-
-    def draw(self, y: Tensor) -> Tensor:
-        """An image for each label (n,), from torch's global generator."""
-        z = torch.randn(len(y), self.latent, device=y.device)
-        return self(z, y, self.noises(len(y), y.device))
+    def draw(self, n: int, device: torch.device) -> list[Tensor]:
+        """z and noise inputs of n images, from torch's global generator."""
+        shapes = [(self.latent,), *self.synthesis.noise_shapes]
+        return [torch.randn(n, *shape, device=device) for shape in shapes]
 
 
 class ResidualBlock(nn.Module):
@@ -231,12 +227,13 @@ class ResidualBlock(nn.Module):
 
 def group_deviation(x: Tensor) -> Tensor:
     """(n, c, h, w) to (n, 1, 1, 1): the standard deviation over groups of images, averaged over all
-    features. Groups have GROUP images, fewer where n is no multiple of it."""
+    features. Groups are GROUP neighbours, fewer where n is no multiple of it, so that they stay together when
+    a batch is parted."""
     n = len(x)
     size = max(k for k in range(1, GROUP + 1) if n % k == 0)
-    groups = x.float().reshape(size, n // size, -1)
-    deviation = (groups.var(0, correction=0) + SMALL).sqrt().mean(1)
-    return deviation.repeat(size).view(n, 1, 1, 1)
+    groups = x.float().reshape(n // size, size, -1)
+    deviation = (groups.var(1, correction=0) + SMALL).sqrt().mean(1)
+    return deviation.repeat_interleave(size).view(n, 1, 1, 1)
 
 
 class Discriminator(nn.Module):

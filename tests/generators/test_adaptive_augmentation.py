@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cl_bench.generators import adaptive_augmentation
-from cl_bench.generators.adaptive_augmentation import MOST, AdaptiveAugmentation, augmented
+from cl_bench.generators.adaptive_augmentation import MOST, AdaptiveAugmentation, draw, transformed
 from cl_bench.seeds import isolated
 
 
@@ -16,10 +15,20 @@ def images(n: int = 16, channels: int = 3, height: int = 16, width: int = 24) ->
         return torch.rand(n, channels, height, width) * 2 - 1
 
 
-def always(transform: str, x: Tensor, seed: int = 0) -> Tensor:
-    """x through one transform, applied to all images."""
+MOVED, RECOLOURED, CUT_OUT = slice(0, 3), slice(3, 6), slice(6, 8)
+NOTHING = torch.tensor([0, 0, 0, 0, 0, 0, torch.inf, torch.inf])
+
+
+def augmented(x: Tensor, p: Tensor | float) -> Tensor:
+    return transformed(x, draw(len(x), x.shape[2], x.shape[3], p))
+
+
+def always(columns: slice, x: Tensor, seed: int = 0) -> Tensor:
+    """x through some transforms only, applied to all images."""
+    how = NOTHING.repeat(len(x), 1)
     with isolated(seed, "transform"):
-        return getattr(adaptive_augmentation, f"_{transform}")(x, 1.0)
+        how[:, columns] = draw(len(x), x.shape[2], x.shape[3], 1.0)[:, columns]
+    return transformed(x, how)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -57,7 +66,7 @@ def test_gradients_stay_with_their_image() -> None:
 
 def test_moving_keeps_values_and_moves_channels_alike() -> None:
     x = images(1, 1).expand(32, 3, -1, -1)
-    out = always("moved", x)
+    out = always(MOVED, x)
     assert torch.isin(out, x).all()
     assert torch.equal(out[:, 0], out[:, 2])
     # Away from the reflected border each image is its original or the mirror image, moved by whole pixels.
@@ -75,7 +84,7 @@ def test_moving_keeps_values_and_moves_channels_alike() -> None:
 
 def test_grey_images_get_brightness_and_contrast_only() -> None:
     x = images(channels=1)
-    out = always("recoloured", x)
+    out = always(RECOLOURED, x)
     assert out.shape == x.shape
     for before, after in zip(x.flatten(1), out.flatten(1), strict=True):
         assert torch.corrcoef(torch.stack([before, after]))[0, 1] == pytest.approx(1, abs=1e-4)
@@ -85,14 +94,14 @@ def test_saturation_keeps_the_mean_of_channels_in_proportion() -> None:
     x = images()
     colourless = x.mean(1, keepdim=True).expand_as(x)
     # The same draws: what has no colour gets none, and brightness and contrast are those of coloured images.
-    grey, out = always("recoloured", colourless), always("recoloured", x)
+    grey, out = always(RECOLOURED, colourless), always(RECOLOURED, x)
     assert torch.allclose(grey[:, 0], grey[:, 2], atol=1e-5)
     assert torch.allclose(out.mean(1), grey.mean(1), atol=1e-5)
 
 
 def test_cutout_zeroes_a_rectangle_of_at_most_half_the_sides() -> None:
     x = torch.ones(200, 2, 16, 24)
-    gone = always("cut_out", x) == 0
+    gone = always(CUT_OUT, x) == 0
     assert torch.equal(gone[:, 0], gone[:, 1])
     rows, columns = gone[:, 0].any(2).sum(1), gone[:, 0].any(1).sum(1)
     assert torch.equal(gone[:, 0].sum((1, 2)), rows * columns)
@@ -104,7 +113,7 @@ def test_p_follows_overfitting(sign: float, before: float, expected: float) -> N
     augment = AdaptiveAugmentation()
     augment.p.fill_(before)
     for step in range(100):
-        augment.adapt(step, torch.full((1000,), 3.0 * sign))
+        augment.adapt(step, sign, 1000)
     assert augment.p.item() == pytest.approx(expected, abs=1e-5)
 
 
@@ -112,28 +121,29 @@ def test_p_rises_above_the_target_only() -> None:
     augment = AdaptiveAugmentation(target=0.5)
     augment.p.fill_(0.5)
     for step in range(4):
-        augment.adapt(step, torch.tensor([1.0] * 70 + [-1.0] * 30))
+        augment.adapt(step, 0.4, 100)
     assert augment.p < 0.5
     for step in range(4):
-        augment.adapt(step, torch.tensor([1.0] * 80 + [-1.0] * 20))
+        augment.adapt(step, 0.6, 100)
     assert augment.p == 0.5
 
 
 def test_p_stays_within_its_bounds() -> None:
     augment = AdaptiveAugmentation()
     for step in range(8):
-        augment.adapt(step, torch.full((10,), -1.0))
+        augment.adapt(step, -1.0, 10)
     assert augment.p == 0
     for step in range(8):
-        augment.adapt(step, torch.ones(500_000))
+        augment.adapt(step, 1.0, 500_000)
     assert augment.p == pytest.approx(MOST)
 
 
 def test_a_fixed_p_is_fixed_and_zero_draws_nothing() -> None:
     fixed = AdaptiveAugmentation(0.25)
     for step in range(8):
-        fixed.adapt(step, torch.ones(100))
+        fixed.adapt(step, 1.0, 100)
     assert fixed.p == 0.25
     x, before = images(), torch.get_rng_state()
-    assert AdaptiveAugmentation(0.0)(x) is x
+    never = AdaptiveAugmentation(0.0)
+    assert never(x, never.draw(x)) is x
     assert torch.equal(torch.get_rng_state(), before)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
 from cl_bench import checkpoint
 from cl_bench import state as states
@@ -21,6 +22,7 @@ from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.seeds import isolated
 from cl_bench.stream import StreamSpec, TaskStream
+from cl_bench.training import Loss
 
 
 def spec_of(*shape: int, classes: int = 2) -> StreamSpec:
@@ -171,11 +173,11 @@ def test_the_penalty_is_multiplied_without_a_half(
     found = []
     descend = Player.descend
 
-    def watched(player: Player, loss: Tensor, guard: object) -> float:
+    def watched(player: Player, loss: Loss, inputs: Sequence[Tensor]) -> list[float]:
         if isinstance(player.net, Line):
-            (slope,) = torch.autograd.grad(loss, player.net.a, retain_graph=True)
+            (slope,) = torch.autograd.grad(loss(*inputs), player.net.a)
             found.append(slope.item())
-        return descend(player, loss, guard)  # type: ignore[arg-type]
+        return descend(player, loss, inputs)
 
     monkeypatch.setattr(Player, "descend", watched)
     slopes = {}
@@ -230,6 +232,29 @@ def test_training_goes_on_exactly_after_a_stop(
         resumed.fit(data)
     assert states.equal(resumed.state_dict(), whole.state_dict())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_out_of_memory_parts_the_batch_and_trains_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Memory for 4 of 16 images: the same gradients. Without Adam, which makes full steps of rounding."""
+    monkeypatch.setattr(torch.optim, "Adam", lambda weights, *_, **__: torch.optim.SGD(weights, 0.01))
+    spec, data = spec_of(3, 8, 8), noisy(40, 3)
+    whole, parted = make(spec, steps=3), make(spec, Progress(), steps=3)
+    judged = parted.critic.forward
+
+    def crowded(x: Tensor, y: Tensor) -> Tensor:
+        if len(x) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return judged(x, y)
+
+    parted.critic.forward = crowded  # type: ignore[method-assign]
+    for one in (whole, parted):
+        fit(one, data)
+    assert "out of memory: batches of 16 in 4 parts from here on" in capsys.readouterr().err
+    start = parameters_to_vector(make(spec).net.parameters())
+    moved = [parameters_to_vector(one.net.parameters()) - start for one in (whole, parted)]
+    assert (moved[0] - moved[1]).norm() < 1e-3 * moved[0].norm()
 
 
 def test_sampling_uses_the_averaged_weights() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils import parameters_to_vector
 
 from cl_bench import checkpoint
 from cl_bench import state as states
@@ -133,7 +134,7 @@ def test_layout(side: int, start: int, sizes: list[int]) -> None:
 def test_networks_take_any_size(shape: tuple[int, ...], seeded: None) -> None:
     net, critic = GeneratorNetwork(shape, 3, 8, 2, 0.01, 2), Discriminator(shape, 3, 2)
     y = torch.tensor([0, 1, 2])
-    x = net.draw(y)
+    x = net(y, *net.draw(len(y), y.device))
     assert x.shape == (3, *shape)
     assert critic(x, y).shape == (3,)
 
@@ -142,17 +143,18 @@ def test_noise_inputs_matter_once_their_strength_is_learned(seeded: None) -> Non
     net = Synthesis((1, 16, 16), 8, 4)
     w = torch.randn(1, 8)
     first, second = ([torch.randn(1, *shape) for shape in net.noise_shapes] for _ in range(2))
-    assert torch.equal(net(w, first), net(w, second))
+    assert torch.equal(net(w, *first), net(w, *second))
     torch.nn.init.ones_(net.refining[-1].strength)
-    assert not torch.allclose(net(w, first), net(w, second))
+    assert not torch.allclose(net(w, *first), net(w, *second))
 
 
 def test_group_deviation(seeded: None) -> None:
     x = torch.randn(8, 3, 2, 2)
     found = group_deviation(x).flatten()
-    # Groups are images 0, 2, 4, 6 and 1, 3, 5, 7.
-    expected = x[0::2].std(0, correction=0).mean()
-    assert torch.allclose(found[0::2], expected.expand(4))
+    # Groups are images 0 to 3 and 4 to 7.
+    expected = x[:4].std(0, correction=0).mean()
+    assert torch.allclose(found[:4], expected.expand(4))
+    assert torch.allclose(group_deviation(x[4:]).flatten(), found[4:])
     assert group_deviation(x[:7]).abs().max() < 1e-3  # 7 images cannot be grouped
     assert group_deviation(x[:1].repeat(4, 1, 1, 1)).abs().max() < 1e-3
 
@@ -173,14 +175,16 @@ def test_path_length_of_a_linear_generator_is_its_closed_form(seeded: None) -> N
     class LinearSynthesis(torch.nn.Module):
         """x = w times a factor, one pixel per dimension: ‖Jᵀu‖ = factor ‖u‖."""
 
-        def forward(self, w: Tensor, noises: list[Tensor]) -> Tensor:
+        shape, noise_shapes = (1, 16, 16), ()
+
+        def forward(self, w: Tensor) -> Tensor:
             return 3 * w.view(-1, 1, 16, 16)
 
     net = GeneratorNetwork((1, 16, 16), 2, 256, 1, 0.01, 2)
     path, y = PathLength(decay=0.0), torch.zeros(200).long()
     net.synthesis = LinearSynthesis()  # type: ignore[assignment]
-    net.noises = lambda n, device: []  # type: ignore[method-assign]
-    penalty = path(net, y)
+    penalty, length = path(net, y, *path.draw(net, y))
+    path.update(length.item())
     # u is N(0, 1/256) in 256 dimensions: ‖u‖ has mean about 1 and variance about 1/512.
     assert path.mean.item() == pytest.approx(3, rel=0.01)
     assert penalty.item() == pytest.approx(9 / 512, rel=0.3)
@@ -188,13 +192,17 @@ def test_path_length_of_a_linear_generator_is_its_closed_form(seeded: None) -> N
 
 def test_path_length_mean_starts_at_the_first_lengths(seeded: None) -> None:
     net, path, y = GeneratorNetwork((1, 8, 8), 2, 8, 1, 0.01, 2), PathLength(), torch.zeros(4).long()
-    path(net, y)
+
+    def penalised() -> None:
+        path.update(path(net, y, *path.draw(net, y))[1].item())
+
+    penalised()
     first = path.mean.item()
     assert first > 0.1
     with torch.no_grad():
         for to_image in net.synthesis.image:
             to_image.conv.weight.zero_()
-    path(net, y)  # all lengths are about 0 now
+    penalised()  # all lengths are about 0 now
     assert path.mean.item() == pytest.approx(0.99 * first, rel=1e-3)
 
 
@@ -308,6 +316,30 @@ def test_an_image_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(generator.batched, "size", 3)
     assert (sampled(generator, y).int() - together).abs().max() <= 1
     assert (sampled(generator, y[:2]).int() - together[:2]).abs().max() <= 1
+
+
+def test_out_of_memory_parts_the_batch_and_trains_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Memory for 4 of 16 images: the same gradients. Without Adam, which makes full steps of rounding."""
+    monkeypatch.setattr(torch.optim, "Adam", lambda weights, *_, **__: torch.optim.SGD(weights, 0.01))
+    spec, data = spec_of(3, 8, 8), noisy(40, 3)
+    whole, parted = make(spec, steps=3), make(spec, Progress(), steps=3)
+    judged = parted.critic.forward
+
+    def crowded(x: Tensor, y: Tensor) -> Tensor:
+        if len(x) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return judged(x, y)
+
+    parted.critic.forward = crowded  # type: ignore[method-assign]
+    for one in (whole, parted):
+        one.path.mean.fill_(1.0)  # the first lengths are each part's own
+        fit(one, data)
+    assert "out of memory: batches of 16 in 4 parts from here on" in capsys.readouterr().err
+    start = parameters_to_vector(make(spec).net.parameters())
+    moved = [parameters_to_vector(one.net.parameters()) - start for one in (whole, parted)]
+    assert (moved[0] - moved[1]).norm() < 1e-2 * moved[0].norm()  # each part's own lengths move their mean
 
 
 def test_sampling_uses_the_averaged_weights() -> None:

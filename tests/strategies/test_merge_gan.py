@@ -53,11 +53,11 @@ def test_the_alignment_term_is_the_papers() -> None:
             weight.mul_(0.9)
     term = Alignment(generator.averaged, (0, 2), 0.5, CPU)
     with isolated(1):
-        value = term(generator.net, 5)
+        drawn = term.draw(generator.net, 5)
+    value = term(generator.net, *drawn)
     with isolated(1):
         y = torch.tensor([0, 2])[torch.randint(2, (5,))]
-        z = torch.randn(5, 16)
-        inputs = z, y, generator.net.noises(5, CPU)
+        inputs = y, *generator.net.draw(5, CPU)
     apart = generator.net(*inputs) - generator.averaged(*inputs)
     expected = 0.5 * sum(image.square().sum() for image in apart) / 5
     assert value.item() == pytest.approx(expected.item(), rel=1e-4)
@@ -67,14 +67,13 @@ def test_the_alignment_term_is_the_papers() -> None:
     # The previous generator is a copy: it does not move with the average.
     with torch.no_grad():
         generator.averaged.synthesis.constant.add_(1)
-    with isolated(1):
-        assert term(generator.net, 5).item() == value.item()
+    assert term(generator.net, *drawn).item() == value.item()
 
 
 def test_nothing_is_apart_before_training() -> None:
     generator = gan()
-    with isolated(1):
-        assert Alignment(generator.averaged, (0,), 1.0, CPU)(generator.net, 4).item() == 0
+    term = Alignment(generator.averaged, (0,), 1.0, CPU)
+    assert term(generator.net, *term.draw(generator.net, 4)).item() == 0
 
 
 def test_alignment_keeps_a_latents_image() -> None:
@@ -82,7 +81,7 @@ def test_alignment_keeps_a_latents_image() -> None:
 
     def old_images(generator: StyleGAN2) -> Tensor:
         with isolated(2), torch.no_grad():
-            return generator.net.draw(torch.zeros(16).long())
+            return generator.net(torch.zeros(16).long(), *generator.net.draw(16, CPU))
 
     moved = []
     for weight in (1e-6, 10.0):
@@ -134,12 +133,12 @@ def test_a_killed_aligned_training_goes_on_exactly(tmp_path: Path, monkeypatch) 
             parameter.mul_(0.9)
         draw = generator.net.draw
 
-        def counted(y: Tensor) -> Tensor:
+        def counted(*arguments: Any) -> list[Tensor]:
             nonlocal calls
             calls += 1
             if calls == stop:
                 raise Stopped
-            return draw(y)
+            return draw(*arguments)
 
         monkeypatch.setattr(generator.net, "draw", counted)
         with isolated(1), kept_in(folder):
