@@ -18,6 +18,7 @@ from cl_bench.state import State
 from cl_bench.stream import StreamSpec
 from cl_bench.torchvision_networks import PRETRAINED
 
+BATCH = 128
 PREDICTION_BATCH = 1024
 
 
@@ -72,7 +73,7 @@ class Classifier:
         progress: Progress,
         what: str = "classifier",
         steps: int = 400,
-        batch: int = 128,
+        batch: int = BATCH,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-2,
         weights: Tensor | None = None,

@@ -8,20 +8,16 @@ generator would score at this sample size.
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
-from cl_bench import state as states
 from cl_bench.classifier import Classifier
-from cl_bench.errors import UserError
 from cl_bench.progress import Progress
 from cl_bench.samples import concat
 from cl_bench.seeds import isolated, permutation
 from cl_bench.state import State, checksum, prefixed, under
 from cl_bench.stream import TaskStream
+from cl_bench.trained_once import train_once
 
 SEED = 0
 
@@ -59,32 +55,10 @@ class Reference:
         self._mean = raw.mean(0).float()
         self._scale = (raw - raw.mean(0)).square().sum(1).mean().sqrt().float()
 
-    def fit_or_load(self, folder: Path, progress: Progress) -> None:
-        """`fit`, or what an earlier fit on the same data, by the same code on such a machine, left in
-        `folder`; what is there but damaged is made again."""
-        path = folder / f"{self.key()}.safetensors"
-        if path.exists():
-            try:
-                self.load_state_dict(states.load(path))
-                return
-            except UserError:
-                progress.say(f"{path} is damaged; training the reference again")
-        self.fit(progress)
-        folder.mkdir(parents=True, exist_ok=True)
-        states.save(path, self.state_dict())
-
-    def key(self) -> str:
-        """A hash of all that `fit` depends on: data, the sources of network and training, torch, device,
-        threads."""
-        machine = (torch.__version__, self.classifier.device.type, torch.get_num_threads())
-        digest = hashlib.sha256(repr((self.classifier.spec, machine)).encode())
-        for source in sorted(Path(__file__).parent.glob("*.py")):
-            digest.update(source.read_bytes())
-        for part in (self.train, self.floor):
-            for tensor in (part.x, part.y):
-                digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-                digest.update(tensor.contiguous().numpy().tobytes())
-        return digest.hexdigest()[:32]
+    def fit_once(self, progress: Progress) -> None:
+        """`fit`, or what an earlier fit on the same data left in the cache."""
+        made_of = (self.classifier.spec, self.classifier.device, self.train, self.floor)
+        train_once(self, lambda: self.fit(progress), "references", made_of, progress)
 
     def features(self, x: Tensor) -> Tensor:
         """(n, width) float32: the last hidden layer, centred and scaled to unit total variance."""

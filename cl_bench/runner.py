@@ -22,7 +22,6 @@ from cl_bench import state
 from cl_bench.checkpoint import kept_in
 from cl_bench.config import Config, Request, Resolved, resolve
 from cl_bench.costs import SamplingCosts, begin_memory, counted, peak_memory
-from cl_bench.data_root import cache_folder
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT, DEFAULT_STRATEGY
 from cl_bench.environment import environment, git_revision
 from cl_bench.errors import TrainingDiverged, UserError
@@ -381,7 +380,7 @@ def _reference(
                 f"{path} is not the reference this run began with; move the run away and run again"
             )
         return reference
-    reference.fit_or_load(cache_folder() / "references", progress)
+    reference.fit_once(progress)
     state.save(path, reference.state_dict())
     directory.record_reference(
         {"hash": reference.hash(), "n": len(reference.train), "accuracy": reference.accuracy(stream)}

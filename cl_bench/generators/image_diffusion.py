@@ -40,7 +40,8 @@ from cl_bench.training import Compiled, Draw, Loss, TrainingOptions, switched, t
 @dataclass(frozen=True)
 class ImageDiffusionOptions(TrainingOptions):
     size: Size = "tiny"
-    """network: tiny (2.6 M parameters, for CPUs), small (6.5 M), base (36 M, 32 pixels), large (77 M, 64)"""
+    """network: micro (2.6 M parameters, for CPUs, patches of 4×4 pixels), tiny (2.6 M, for CPUs, 2×2), small
+    (6.5 M), base (36 M, for 32 pixels), large (77 M, for 64)"""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """dropout in the network's residual blocks"""
     cfg: Annotated[float, Ge(0)] = 1.0

@@ -16,7 +16,7 @@ from cl_bench.errors import UserError
 from cl_bench.progress import Progress
 from cl_bench.stream import StreamSpec
 
-Size = Literal["tiny", "small", "base", "large"]
+Size = Literal["micro", "tiny", "small", "base", "large"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Shape:
 
 
 SIZES: dict[str, Shape] = {
+    "micro": Shape((64, 128), 1, 0, patch=4),
     "tiny": Shape((64, 128), 1, 0, patch=2),
     "small": Shape((64, 128, 128), 2, 1),
     "base": Shape((128, 256, 256, 256), 2, 1),
@@ -54,7 +55,7 @@ class UNet(nn.Module):
         shape = SIZES[size]
         channels, height, width = spec.shape
         # 8×8 digits are small enough as they are.
-        self.patch = shape.patch if min(height, width) >= 16 else 1
+        self.patch = min(shape.patch, max(min(height, width) // 8, 1))
         step = self.patch * 2 ** (len(shape.channels) - 1)
         down, across = -height % step, -width % step
         self.padding = (across // 2, across - across // 2, down // 2, down - down // 2)

@@ -1,0 +1,60 @@
+"""Classifiers of real data, trained once and kept in the cache for every run on the same data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from cl_bench import state as states
+from cl_bench.data_root import cache_folder
+from cl_bench.errors import UserError
+from cl_bench.progress import Progress
+from cl_bench.samples import Samples
+from cl_bench.state import State
+
+
+class Trainable(Protocol):
+    """What can be kept: a network with all that `fit` gives it."""
+
+    def state_dict(self) -> State: ...
+
+    def load_state_dict(self, state: State) -> None: ...
+
+
+def train_once(
+    what: Trainable, fit: Callable[[], None], kind: str, made_of: Sequence[object], progress: Progress
+) -> None:
+    """`fit()`, or what an earlier fit of the same on such a machine left in the cache folder `kind`.
+
+    made_of: all that the outcome depends on besides the code: Samples, and what repr tells apart. What
+    is kept but damaged is made again.
+    """
+    path = cache_folder() / kind / f"{key(made_of)}.safetensors"
+    if path.exists():
+        try:
+            what.load_state_dict(states.load(path))
+            return
+        except UserError:
+            progress.say(f"{path} is damaged; training it again")
+    fit()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    states.save(path, what.state_dict())
+
+
+def key(made_of: Sequence[object]) -> str:
+    """A hash of `made_of`, the engine's sources, torch and its threads."""
+    digest = hashlib.sha256(repr((torch.__version__, torch.get_num_threads())).encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    for part in made_of:
+        if not isinstance(part, Samples):
+            digest.update(repr(part).encode())
+            continue
+        for tensor in (part.x, part.y):
+            digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]
