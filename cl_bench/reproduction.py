@@ -7,7 +7,7 @@ interrupted ones go on, and two recipes that name the same run share it.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,8 @@ from cl_bench.config import NO_GENERATOR
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT
 from cl_bench.errors import TrainingDiverged, UserError
 from cl_bench.finished_run import Run
+from cl_bench.jobs import side_by_side
+from cl_bench.processes import launched
 from cl_bench.progress import Progress
 from cl_bench.recipe import Configuration, Recipe, Scale, find_recipe, options_of
 from cl_bench.runner import run as run_once
@@ -101,35 +103,52 @@ def reproduce(
     *,
     output: str | Path = DEFAULT_OUTPUT,
     data_root: str | Path | None = None,
+    jobs: int = 1,
     quiet: bool = False,
     progress: Progress | None = None,
     after: Callable[[Run], None] = lambda _: None,
 ) -> Reproduction:
     """Run all of `recipe` (or the one of that name) at `scale` with seeds 0 … seeds − 1 (None: the scale's).
 
-    A run that fails is kept as a failed attempt and the others go on. after: called with each finished run.
-    Raises UserError for an unknown recipe or scale, or seeds below 1.
+    A run that fails is kept as a failed attempt and the others go on. jobs: runs at a time; above 1 each is in
+    a process of its own, which knows what installed packages register only. after: called with each finished
+    run. Raises UserError for an unknown recipe or scale, or seeds or jobs below 1.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     chosen = recipe.scale(scale)
     count = chosen.seeds if seeds is None else seeds
     if count < 1:
         raise UserError(f"--seeds {count}: at least one")
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs}: at least one")
+    if jobs > 1 and launched() > 1:
+        raise UserError("--jobs and a launcher of processes do not go together; leave out one of them")
     progress = progress or Progress(quiet)
     wanted = [(configuration, seed) for seed in range(count) for configuration in recipe.configurations]
-    attempts = []
-    for number, (configuration, seed) in enumerate(wanted, start=1):
-        progress.say(
-            f"{recipe.name}, {scale}: run {number}/{len(wanted)}: {configuration.label}, seed {seed}"
-        )
-        attempt = _attempt(configuration, chosen, seed, Path(output), data_root, progress.quiet)
-        attempts.append(attempt)
+    calls = [
+        (asked, chosen, seed, Path(output), data_root, progress.quiet or jobs > 1) for asked, seed in wanted
+    ]
+
+    def told(place: int) -> str:
+        configuration, seed = wanted[place]
+        return f"{configuration.label}, seed {seed}"
+
+    def one_by_one() -> Iterator[tuple[int, Attempt]]:
+        for place, call in enumerate(calls):
+            progress.say(f"{recipe.name}, {scale}: run {place + 1}/{len(calls)}: {told(place)}")
+            yield place, _attempt(*call)
+
+    attempts: dict[int, Attempt] = {}
+    for place, attempt in one_by_one() if jobs == 1 else side_by_side(_attempt, calls, jobs):
+        attempts[place] = attempt
+        if jobs > 1:
+            progress.say(f"{recipe.name}, {scale}: {len(attempts)}/{len(calls)} runs ended: {told(place)}")
         if attempt.run is not None:
             after(attempt.run)
         else:
             progress.say(f"failed: {attempt.problem}")
     folder = Path(output) / RESULTS / f"{recipe.name}-{scale}"
-    return Reproduction(recipe, scale, count, folder, tuple(attempts))
+    return Reproduction(recipe, scale, count, folder, tuple(attempts[place] for place in sorted(attempts)))
 
 
 def _attempt(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from filelock import FileLock
 
 from cl_bench import state as states
 from cl_bench.data_root import cache_folder
@@ -34,15 +35,17 @@ def train_once(
     is kept but damaged is made again.
     """
     path = cache_folder() / kind / f"{key(made_of)}.safetensors"
-    if path.exists():
-        try:
-            what.load_state_dict(states.load(path))
-            return
-        except UserError:
-            progress.say(f"{path} is damaged; training it again")
-    fit()
     path.parent.mkdir(parents=True, exist_ok=True)
-    states.save(path, what.state_dict())
+    # Of several runs that need it at once, one trains it.
+    with FileLock(path.with_suffix(".lock")):
+        if path.exists():
+            try:
+                what.load_state_dict(states.load(path))
+                return
+            except UserError:
+                progress.say(f"{path} is damaged; training it again")
+        fit()
+        states.save(path, what.state_dict())
 
 
 def key(made_of: Sequence[object]) -> str:

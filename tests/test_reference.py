@@ -78,7 +78,7 @@ def test_a_second_run_on_the_same_data_takes_the_reference_from_the_cache(
     quiet = Progress(quiet=True)
     first = Reference(digits, torch.device("cpu"))
     first.fit_once(quiet)
-    (file,) = (tmp_path / "references").iterdir()
+    (file,) = (tmp_path / "references").glob("*.safetensors")
     second = Reference(digits, torch.device("cpu"))
     with monkeypatch.context() as patch:
         patch.setattr(Reference, "fit", lambda *_: pytest.fail("trained again"))

@@ -26,7 +26,7 @@ class ReproduceVerb(Verb):
         "  cl-bench reproduce --list                               recipes, scales and their times\n"
         "  cl-bench reproduce zverev2025-cifar100                  at the smallest scale\n"
         "  cl-bench reproduce zverev2025-cifar100 --scale gpu --seeds 5\n"
-        "  cl-bench reproduce my_recipe.yaml\n\n"
+        "  cl-bench reproduce my_recipe.yaml --jobs 4              four runs at a time\n\n"
         "The same command again goes on where it stopped and repeats no finished run. Results are written\n"
         "to OUTPUT/reproduce/NAME-SCALE. Exit code 1: some runs failed; verdicts do not change the exit code."
     )
@@ -38,6 +38,9 @@ class ReproduceVerb(Verb):
         )
         parser.add_argument(
             "--seeds", type=whole_number, metavar="N", help="seeds 0 to N−1 (default: the scale's)"
+        )
+        parser.add_argument(
+            "--jobs", type=whole_number, default=1, metavar="N", help="runs at a time (default: 1)"
         )
         parser.add_argument("--list", action="store_true", help="print the recipes and stop")
         parser.add_argument("--all", action="store_true", help="all recipes, one after the other")
@@ -95,6 +98,7 @@ def _reproduce(recipe: Recipe, arguments: argparse.Namespace) -> int:
         arguments.seeds,
         output=arguments.output or DEFAULT_OUTPUT,
         data_root=arguments.data_root,
+        jobs=arguments.jobs,
         progress=progress,
         after=after,
     )

@@ -112,6 +112,21 @@ def test_from_a_recipe_to_verdicts_and_again(tmp_path: Path, capsys) -> None:
     assert (told.out, told.err) == ("", "")
 
 
+@pytest.mark.slow
+def test_runs_side_by_side_are_the_same_runs(tmp_path: Path, capsys) -> None:
+    recipe, scale = put(tmp_path), "reproduce/tiny-smoke/claims.json"
+    results = []
+    for jobs in (1, 2):
+        output = tmp_path / f"{jobs}"
+        assert main(["reproduce", recipe, "--seeds", "2", "--jobs", str(jobs), "--output", str(output)]) == 0
+        told = capsys.readouterr().err
+        assert ("4/4 runs ended" in told) == (jobs == 2)
+        claims = json.loads((output / scale).read_text())
+        rows = {path.parent.name: path.read_text() for path in output.rglob("metrics.jsonl")}
+        results.append((claims["claims"], [run["label"] for run in claims["runs"]], rows.keys()))
+    assert results[0] == results[1]
+
+
 def test_a_failed_run_is_named_and_stops_nothing(tmp_path: Path, capsys) -> None:
     runs = [{"label": "replace", "strategy": "bootstrp"}, *RECIPE["runs"][1:]]  # type: ignore[index]
     recipe = put(tmp_path, runs=runs, scales={"smoke": RECIPE["scales"]["smoke"] | {"strategies": {}}})  # type: ignore[index]
@@ -151,6 +166,7 @@ def test_a_bug_in_one_run_leaves_its_traceback(tmp_path: Path, monkeypatch) -> N
         (["zverev2025-cifar10"], "did you mean 'zverev2025-cifar100'?"),
         (["zverev2025-cifar100", "--scale", "gpus"], "unknown scale 'gpus'; did you mean 'gpu'?"),
         (["zverev2025-cifar100", "--seeds", "0"], "--seeds 0: at least one"),
+        (["zverev2025-cifar100", "--jobs", "0"], "--jobs 0: at least one"),
         (["zverev2025-cifar100", "--seed", "1"], "did you mean '--seeds'?"),
         (["nowhere.yaml"], "No such file"),
     ],
