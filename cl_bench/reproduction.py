@@ -110,9 +110,9 @@ def reproduce(
 ) -> Reproduction:
     """Run all of `recipe` (or the one of that name) at `scale` with seeds 0 … seeds − 1 (None: the scale's).
 
-    A run that fails is kept as a failed attempt and the others go on. jobs: runs at a time; above 1 each is in
-    a process of its own, which knows what installed packages register only. after: called with each finished
-    run. Raises UserError for an unknown recipe or scale, or seeds or jobs below 1.
+    A run that fails is kept as a failed attempt and the others go on. jobs: runs at a time; above 1 each is
+    in a process of its own, which knows what installed packages register only. after: called with each
+    finished run. Raises UserError for an unknown recipe or scale, or seeds or jobs below 1.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     chosen = recipe.scale(scale)
