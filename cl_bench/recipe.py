@@ -50,7 +50,8 @@ class Scale:
 
     time: what it takes with the default seeds and on what, and whether that was measured. says: what verdicts
     at this scale tell of the paper. seeds: default number. benchmark, generator: of runs that name none
-    themselves (the generator only of strategies that use one). strategies, benchmarks, generators: options by
+    themselves (the generator only of strategies that use one). generator_for: of some strategies, by their
+    names, instead. strategies, benchmarks, generators: options by
     name of what has them. evaluators: None for all. constants: arguments of closed forms.
     """
 
@@ -59,6 +60,7 @@ class Scale:
     seeds: int = 3
     benchmark: str | None = None
     generator: str | None = None
+    generator_for: dict[str, str] = field(default_factory=dict)
     device: str = "auto"
     order_seed: int | None = None
     limit: int | None = None
@@ -71,6 +73,10 @@ class Scale:
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise ValueError(f"seeds: {self.seeds}; at least 1")
+
+    def generator_of(self, strategy: str) -> str | None:
+        """The generator of runs of `strategy` that name none themselves."""
+        return self.generator_for.get(strategy, self.generator)
 
 
 @dataclass(frozen=True)
@@ -177,12 +183,13 @@ class Recipe:
         used: dict[str, set[str | None]] = {
             "strategies": {run.strategy for run in runs},
             "benchmarks": {run.benchmark or scale.benchmark for run in runs},
-            "generators": {run.generator or scale.generator for run in runs},
+            "generators": {run.generator or scale.generator_of(run.strategy) for run in runs},
+            "generator_for": {run.strategy for run in runs},
         }
         for kind, names in used.items():
             known = {name for name in names if name is not None}
             known |= {name.partition(":")[0] for name in known}
-            given: dict[str, dict[str, Any]] = getattr(scale, kind)
+            given: dict[str, Any] = getattr(scale, kind)
             for key in given:
                 if key not in known:
                     raise UserError(f"{where}.{kind}: no run uses it: {unknown('name', key, known)}")

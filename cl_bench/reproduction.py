@@ -175,7 +175,9 @@ def arguments(configuration: Configuration, scale: Scale) -> dict[str, Any]:
     """What `cl_bench.run` is called with, but for seed and folders. Raises UserError for an unknown name."""
     strategy = registry.strategies.get(configuration.strategy)
     benchmark_name = configuration.benchmark or scale.benchmark or DEFAULT_BENCHMARK
-    generator = configuration.generator or (scale.generator if strategy.uses_generator else None)
+    generator = configuration.generator
+    if generator is None and strategy.uses_generator:
+        generator = scale.generator_of(strategy.name)
     used = generator
     if used is None and strategy.uses_generator:
         used = registry.benchmarks.get(benchmark_name).generator
