@@ -107,12 +107,30 @@ def test_a_scale_gives_each_run_its_options_and_no_generator_to_who_makes_nothin
     assert asked["avalanche:EWC"]["options"] == benchmark | {"strategy.batch": 16}
 
 
+def test_some_strategies_have_a_generator_of_their_own(load) -> None:
+    values = valid()
+    scale = values["scales"]["smoke"] | {"generator_for": {"mixed": "vae"}}
+    recipe = load(values | {"scales": {"smoke": scale | {"generators": {"vae": {"steps": 5}}}}})
+    asked = {c.label: arguments(c, recipe.scales["smoke"]) for c in recipe.configurations}
+    assert [asked[label]["generator"] for label in ("bootstrap", "mixed 1", "naive")] == [
+        "gaussian",
+        "vae",
+        "gaussian",
+    ]
+    assert asked["mixed 1"]["options"]["generator.steps"] == 5
+
+
 # Where, what is put there, and what is said of it; None takes the key away.
 MISTAKES: list[tuple[str, Any, str]] = [
     (
         "scales.smoke.benchmrk",
         "x",
         "tiny.yaml: scales.smoke: unknown key 'benchmrk'; did you mean 'benchmark'",
+    ),
+    (
+        "scales.smoke.generator_for",
+        {"mixd": "vae"},
+        "scales.smoke.generator_for: no run uses it: unknown name 'mixd'; did you mean 'mixed'?",
     ),
     ("claim", [], "tiny.yaml: unknown key 'claim'; did you mean 'claims'"),
     ("claims.0.quantity.metrik", "x", "claims[0].quantity: unknown key 'metrik'; did you mean 'metric'"),

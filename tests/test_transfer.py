@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cl_bench import state
+from cl_bench import registry, state
 from cl_bench.errors import UserError
 from cl_bench.generators.vae import VAE, VAEOptions
 from cl_bench.progress import Progress
@@ -37,14 +37,21 @@ def test_everything_but_the_classes_comes_from_the_file(tmp_path: Path, capsys) 
     assert "fresh: averaged.label.weight, net.label.weight" in said
 
 
-def test_from_a_run(fast_run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["vae", "ddpm", "stylegan2", "resnet-gan"])
+def test_from_a_run(name: str, fast_run, quiet: Progress) -> None:
     options = {"generator.steps": 3, "generator.batch": 8, "tasks": 2}
-    first = fast_run("bootstrap", generator="vae", options=options)
+    if name == "ddpm":
+        options["generator.sampling_steps"] = 2
+    settings = {"generator": name, "evaluators": ("accuracy",)}
+    first = fast_run("bootstrap", options=options, **settings)
     saved = state.under("generator", state.load(first.path / "task_01" / "checkpoint.safetensors"))
-    fresh = vae(10, 1, width=32)
-    transfer(fresh, str(first.path), Progress(quiet=True))
+    cls = registry.generators.get(name)
+    with isolated(1):
+        fresh = cls(first.spec, cls.Options(), CPU, quiet)
+    assert not state.equal(fresh.state_dict(), saved)
+    transfer(fresh, str(first.path), quiet)
     assert state.equal(fresh.state_dict(), saved)
-    later = fast_run("bootstrap", generator="vae", options=options | {"generator.weights": str(first.path)})
+    later = fast_run("bootstrap", options=options | {"generator.weights": str(first.path)}, **settings)
     assert later.id != first.id
     assert later.finished
 
