@@ -18,6 +18,7 @@ from cl_bench.registry import (
     load_plugin,
     register_benchmark,
     register_evaluator,
+    register_extractor,
     register_generator,
     register_strategy,
 )
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cl_bench.benchmark import Benchmark
     from cl_bench.errors import TrainingDiverged, UserError
     from cl_bench.evaluator import Evaluator
+    from cl_bench.extractor import Extractor
     from cl_bench.finished_run import Run, compare, load_run, load_runs
     from cl_bench.generator import Generator
     from cl_bench.mix import Mix
@@ -40,6 +42,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "Benchmark": "benchmark",
     "Evaluator": "evaluator",
+    "Extractor": "extractor",
     "Generator": "generator",
     "Mix": "mix",
     "Run": "finished_run",
@@ -60,6 +63,7 @@ _WHERE = {
 __all__ = [
     "Benchmark",
     "Evaluator",
+    "Extractor",
     "Generator",
     "Mix",
     "Run",
@@ -77,6 +81,7 @@ __all__ = [
     "load_runs",
     "register_benchmark",
     "register_evaluator",
+    "register_extractor",
     "register_generator",
     "register_strategy",
     "reproduce",

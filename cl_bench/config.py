@@ -6,8 +6,8 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import cl_bench
 from cl_bench import options as opts
 from cl_bench import registry
 from cl_bench.data_root import data_root
-from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_STRATEGY
+from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_EXTRACTORS, DEFAULT_STRATEGY
 from cl_bench.errors import UserError, unknown
 from cl_bench.parametrised import Parametrised
 from cl_bench.progress import Progress
@@ -24,7 +24,7 @@ from cl_bench.progress import Progress
 NO_GENERATOR = "none"
 
 # Modules that read what runs have written, and touch no number of theirs.
-_AFTERWARDS = ("claims", "closed_forms", "recipe", "report", "reproduction", "strict")
+_AFTERWARDS = ("claims", "closed_forms", "jobs", "recipe", "report", "reproduction", "strict")
 
 # Packages whose version changes numbers.
 _NUMERIC = ("torch", "numpy", "POT", "scikit-learn", "avalanche-lib")
@@ -45,6 +45,7 @@ class Request:
     plugins: tuple[str, ...] = ()
     data_root: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    extractors: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,11 @@ class Config:
     strategy_options: dict[str, Any]
     benchmark_options: dict[str, Any]
     generator_options: dict[str, Any]
+    extractors: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"evaluators": list(self.evaluators), "plugins": list(self.plugins)}
+        lists = ("evaluators", "plugins", "extractors")
+        return asdict(self) | {key: list(getattr(self, key)) for key in lists}
 
     def request(self) -> Request:
         """The request that resolves to this configuration."""
@@ -87,6 +90,7 @@ class Config:
             self.plugins,
             self.data_root,
             flat,
+            self.extractors or None,
         )
 
     @classmethod
@@ -96,8 +100,11 @@ class Config:
             config = cls(**values)
         except TypeError as error:
             raise UserError(f"the manifest's configuration is damaged: {error}") from None
-        return cls(
-            **(asdict(config) | {"evaluators": tuple(config.evaluators), "plugins": tuple(config.plugins)})
+        return replace(
+            config,
+            evaluators=tuple(config.evaluators),
+            plugins=tuple(config.plugins),
+            extractors=tuple(config.extractors),
         )
 
 
@@ -110,6 +117,7 @@ class Resolved:
     benchmark: type[Any]
     generator: type[Any] | None
     evaluators: tuple[type[Any], ...]
+    extractors: tuple[type[Any], ...]
     strategy_options: Any
     benchmark_options: Any
     generator_options: Any
@@ -122,7 +130,7 @@ class Resolved:
         """Everything besides the configuration that changes the numbers, by name."""
         found = {"cl-bench": f"{cl_bench.__version__}+{_engine()}"}
         found |= {name: version(name) for name in _NUMERIC}
-        for cls in (self.strategy, self.benchmark, self.generator, *self.evaluators):
+        for cls in (self.strategy, self.benchmark, self.generator, *self.evaluators, *self.extractors):
             if cls is not None:
                 found[f"{cls.__module__}:{cls.__qualname__}"] = f"{getattr(cls, 'version', 1)}+{_source(cls)}"
         return found
@@ -166,12 +174,11 @@ def resolve(request: Request, progress: Progress | None = None) -> Resolved:
         generator = registry.generators.get(generator_name)
     else:
         raise unknown("generator", generator_name, [*registry.generators.names(), NO_GENERATOR])
-    evaluator_names = tuple(sorted(set(request.evaluators or registry.evaluators.names())))
-    evaluators = tuple(registry.evaluators.get(name) for name in evaluator_names)
+    evaluators = chosen_evaluators(request.evaluators)
+    extractors = chosen_extractors(request.extractors, evaluators)
     classes = {"strategy": strategy, "benchmark": benchmark, "generator": generator}
     for kind, cls in classes.items():
-        if cls is not None and issubclass(cls, Parametrised) and not cls.argument:
-            raise UserError(f"{kind} {cls.name!r} needs an argument; say {cls.name}:{cls.takes}")
+        _has_argument(kind, cls)
     names = {"strategy": strategy.name, "benchmark": benchmark.name, "generator": generator_name}
     routed = opts.route(request.options, {k: c.Options if c else None for k, c in classes.items()})
     if generator is not None:
@@ -191,12 +198,13 @@ def resolve(request: Request, progress: Progress | None = None) -> Resolved:
         request.order_seed,
         _device(request.device),
         request.limit,
-        evaluator_names,
+        tuple(cls.name for cls in evaluators),
         tuple(str(Path(p).resolve()) if p.endswith(".py") else p for p in request.plugins),
         str(data_root(request.data_root)),
         plain["strategy"],
         plain["benchmark"],
         plain["generator"],
+        tuple(cls.name for cls in extractors),
     )
     return Resolved(
         config,
@@ -204,10 +212,37 @@ def resolve(request: Request, progress: Progress | None = None) -> Resolved:
         benchmark,
         generator,
         evaluators,
+        extractors,
         built["strategy"],
         built["benchmark"],
         built["generator"],
     )
+
+
+def chosen_evaluators(names: Sequence[str] | None) -> tuple[type[Any], ...]:
+    """By name, each once; None for the default ones, "all" for all. Raises UserError for an unknown one."""
+    every = registry.evaluators.names()
+    wanted = every if names is None else [n for name in names for n in (every if name == "all" else [name])]
+    found = [registry.evaluators.get(name) for name in sorted(set(wanted))]
+    return tuple(cls for cls in found if cls.default or names is not None)
+
+
+def chosen_extractors(names: Sequence[str] | None, evaluators: Sequence[type[Any]]) -> tuple[type[Any], ...]:
+    """By name, each once, in their order; None for the default. None at all where no evaluator needs
+    features; raises UserError where some were named then."""
+    if not any("features" in cls.needs for cls in evaluators):
+        if names:
+            raise UserError(f"no evaluator here reads features; --extractors {','.join(names)} has no effect")
+        return ()
+    found = tuple(registry.extractors.get(name) for name in dict.fromkeys(names or DEFAULT_EXTRACTORS))
+    for cls in found:
+        _has_argument("extractor", cls)
+    return found
+
+
+def _has_argument(kind: str, cls: type[Any] | None) -> None:
+    if cls is not None and issubclass(cls, Parametrised) and cls.needs_argument and not cls.argument:
+        raise UserError(f"{kind} {cls.name!r} needs an argument; say {cls.name}:{cls.takes}")
 
 
 def _device(name: str) -> str:

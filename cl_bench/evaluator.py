@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,19 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cl_bench.extractor import Extractor
 from cl_bench.progress import Progress
-from cl_bench.reference import Reference
+from cl_bench.real_sets import RealSets
 from cl_bench.rows import Measurement, Metric, Row
 from cl_bench.samples import Samples, concat
 from cl_bench.stream import TaskStream
 
+EXTRACTOR = "{extractor}"
 Need = Literal["predictions", "samples", "features"]
 Side = Literal["real", "floor", "replay"]
 
 
 @dataclass(frozen=True)
 class Features:
-    """Reference features of labelled samples: x (n, d) float64, y (n,) int64."""
+    """Features of labelled samples: x (n, d) float64, y (n,) int64."""
 
     x: np.ndarray
     y: np.ndarray
@@ -43,7 +45,8 @@ class Evidence:
 
     after_task: the last task learned, −1 before the first. seen: classes learned, in stream order.
     samples: synthetic samples of the seen classes, as many per class as it has training samples; None when
-    the strategy is not generative. history: the rows written before this task. folder: where pictures go.
+    the strategy is not generative. extractors: what features are taken by, fitted; none where no evaluator
+    asked for features. history: the rows written before this task. folder: where pictures go.
     """
 
     def __init__(
@@ -52,14 +55,16 @@ class Evidence:
         after_task: int,
         logits: list[Tensor],
         samples: Samples | None,
-        reference: Reference | None,
+        real: RealSets,
+        extractors: tuple[Extractor, ...],
         history: list[Row],
         folder: Path,
         device: torch.device,
         progress: Progress,
     ) -> None:
         self.stream, self.after_task, self.samples = stream, after_task, samples
-        self._logits, self._reference = logits, reference
+        self._logits, self._real, self._extractors = logits, real, extractors
+        self._features: dict[tuple[str, Side], Features] = {}
         self.history, self.folder, self.device, self.progress = history, folder, device, progress
         self.seen = stream.seen(after_task)
 
@@ -73,34 +78,34 @@ class Evidence:
         return self._logits[on_task]
 
     @property
-    def reference(self) -> Reference:
-        """The frozen reference classifier; there whenever an evaluator needs features."""
-        if self._reference is None:
+    def extractors(self) -> tuple[Extractor, ...]:
+        """What features are taken by, in the order asked for: one at least where an evaluator needs them."""
+        if not self._extractors:
             raise RuntimeError('an evaluator that reads features must declare needs = {"features", …}')
-        return self._reference
+        return self._extractors
 
     @cached_property
-    def _features(self) -> dict[Side, Features]:
-        reference = self.reference
+    def sides(self) -> dict[Side, Samples]:
+        """Samples of the seen classes, equally many of a class on each side: "real" test data, "replay", and
+        "floor", other real data that no extractor was fitted to either."""
         if self.samples is None:
-            raise RuntimeError('an evaluator that reads replay features must declare needs = {"samples", …}')
-        real = concat(self.stream.test).of(self.seen)
-        real = real.first_per_class({c: reference.counts[c] for c in self.seen})
-        replay = self.samples.first_per_class({c: reference.counts[c] for c in self.seen})
-        sides: dict[Side, Samples] = {
-            "real": real,
-            "floor": reference.floor.of(self.seen),
-            "replay": replay,
-        }
+            raise RuntimeError('an evaluator that reads replay must declare needs = {"samples", …}')
+        counts = {c: self._real.counts[c] for c in self.seen}
         return {
-            side: Features(reference.features(part.x).double().numpy(), part.y.numpy())
-            for side, part in sides.items()
+            "real": concat(self.stream.test).of(self.seen).first_per_class(counts),
+            "floor": self._real.floor.of(self.seen),
+            "replay": self.samples.first_per_class(counts),
         }
 
-    def features(self, side: Side) -> Features:
-        """Reference features of the seen classes: "real" test data, "replay", or "floor": other real data
-        that the reference was not trained on either, as many per class as "real" has."""
-        return self._features[side]
+    def features(self, side: Side, extractor: Extractor | None = None) -> Features:
+        """Features of a side's samples (see `sides`); by the first extractor unless told."""
+        extractor = extractor or self.extractors[0]
+        found = self._features.get((extractor.name, side))
+        if found is None:
+            samples = self.sides[side]
+            found = Features(extractor.features(samples.x).double().numpy(), samples.y.numpy())
+            self._features[extractor.name, side] = found
+        return found
 
     def scopes(self) -> Iterator[tuple[int | None, int | None, tuple[int, ...]]]:
         """What distances are taken over: (on_task, class, classes) for all seen, each group, each class."""
@@ -112,26 +117,48 @@ class Evidence:
                 yield i, c, (c,)
 
     def compare(self, metric: str, distance: Callable[[Features, Features], float]) -> Iterator[Measurement]:
-        """`metric`: distance of real to replay in every scope, and `metric:floor`, that of real to real."""
-        sides: tuple[tuple[str, Side], ...] = ((metric, "replay"), (f"{metric}:floor", "floor"))
-        for on_task, class_, classes in self.scopes():
-            real = self.features("real").of(classes)
-            for name, side in sides:
-                value = distance(real, self.features(side).of(classes))
-                yield Measurement(name, value, len(real), on_task, class_)
+        """Distance of real to replay in every scope and by every extractor, as `metric:extractor`, and that
+        of real to real, as `metric:extractor:floor`."""
+        sides: tuple[tuple[str, Side], ...] = (("", "replay"), (":floor", "floor"))
+        for extractor in self.extractors:
+            for on_task, class_, classes in self.scopes():
+                real = self.features("real", extractor).of(classes)
+                for word, side in sides:
+                    value = distance(real, self.features(side, extractor).of(classes))
+                    name = f"{metric}:{extractor.name}{word}"
+                    yield Measurement(name, value, len(real), on_task, class_)
 
 
 class Evaluator(ABC):
     """Turns evidence into measurements.
 
     needs: what it reads; one that needs samples is left out for strategies that are not generative.
-    before_first: whether it also judges the untrained strategy (after_task −1). metrics: what it yields.
+    before_first: whether it also judges the untrained strategy (after_task −1). default: whether it judges
+    runs whose evaluators nobody named. metrics: what it yields; "{extractor}" in name and text stands for
+    each extractor.
     """
 
     name: ClassVar[str] = ""
     needs: ClassVar[frozenset[Need]] = frozenset()
     before_first: ClassVar[bool] = False
+    default: ClassVar[bool] = True
     metrics: ClassVar[dict[str, Metric]] = {}
+
+    @classmethod
+    def definitions(cls, extractors: Sequence[type[Extractor]]) -> dict[str, Metric]:
+        """`metrics` with the names of `extractors` filled in."""
+        found = {}
+        for name, metric in cls.metrics.items():
+            if EXTRACTOR not in name:
+                found[name] = metric
+                continue
+            for extractor in extractors:
+                # Titles say which where there is more to say than "the usual one".
+                plain = extractor is extractors[0]
+                title = metric.title if plain else f"{metric.title} ({extractor.name})"
+                doc = metric.doc.replace(EXTRACTOR, extractor.title)
+                found[name.replace(EXTRACTOR, extractor.name)] = Metric(title, metric.higher_is_better, doc)
+        return found
 
     @abstractmethod
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:

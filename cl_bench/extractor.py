@@ -1,98 +1,101 @@
-"""A strategy's own frozen features: made from the first task's real data and never changed again.
+"""The extractor contract: samples to the features that distances are taken in.
 
-No evaluator's features: those are of a reference classifier that saw the data of all tasks, which a strategy
-must not know; what is here is made from what a strategy is given.
+An extractor is fitted once, on real data, with a seed of its own; the same features serve every strategy and
+seed on the same data, so drift of a strategy's networks cannot contaminate a distance.
 """
 
 from __future__ import annotations
 
-import copy
-import math
-from typing import Literal
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cl_bench.classifier import Classifier
-from cl_bench.samples import Samples, scaled, to_uint8
-from cl_bench.seeds import isolated
-from cl_bench.state import State
-from cl_bench.stream import StreamSpec
-
-Kind = Literal["pca", "random", "classifier"]
-BATCH = 1024
+from cl_bench.errors import UserError
+from cl_bench.progress import Progress
+from cl_bench.real_sets import RealSets
+from cl_bench.state import State, checksum
+from cl_bench.stream import Modality, StreamSpec
+from cl_bench.trained_once import train_once
 
 
-class Extractor(nn.Module):
-    """Features of x (n, *shape), scaled to [−1, 1]: (n, d) float32, differentiable in x.
+class Extractor(ABC):
+    """features(x): data (n, *spec.shape) in the stream's modality to (n, d) float32 on the CPU.
 
-    kind: what comes before the projection onto the first `dimensions` principal components of the first
-    task's real data: "pca" nothing, "random" a fixed random convolutional network, "classifier" a frozen copy
-    of the body of the classifier at hand. The unit of the features is their total standard deviation there.
+    Registered with `@register_extractor("name")` and chosen by `--extractors`; metrics carry the name, as in
+    `otdd:pixels`. title: what the features are, in captions. modalities: what it takes. scaled: whether
+    features are centred and divided by the root of their total variance over real data, so that distances of
+    different extractors have one unit; false where published figures have the features' own. costly: whether
+    what `learn` finds is worth keeping in the cache.
     """
 
-    mean: Tensor
-    axes: Tensor
+    name: ClassVar[str] = ""
+    title: ClassVar[str]
+    modalities: ClassVar[tuple[Modality, ...]] = ("image", "vector")
+    scaled: ClassVar[bool] = True
+    costly: ClassVar[bool] = False
 
-    def __init__(
-        self, kind: Kind, dimensions: int, spec: StreamSpec, classifier: Classifier, device: torch.device
-    ) -> None:
-        super().__init__()
-        self.kind, self.dimensions, self.device = kind, dimensions, device
-        if kind == "classifier":
-            self.body: nn.Module = copy.deepcopy(classifier.body)
-        else:
-            self.body = _random(spec) if kind == "random" else nn.Flatten()
-        self.register_buffer("mean", torch.zeros(0))
-        self.register_buffer("axes", torch.zeros(0, 0))
-        self.to(device).eval().requires_grad_(False)
+    def __init__(self, spec: StreamSpec, device: torch.device) -> None:
+        """Raises UserError where the stream's data do not fit, or weights are missing."""
+        if spec.modality not in self.modalities:
+            raise UserError(
+                f"extractor {self.name!r} takes {' and '.join(self.modalities)} data, not {spec.modality}"
+            )
+        self.spec, self.device = spec, device
+        self._mean, self._scale = torch.zeros(()), torch.ones(())
 
-    def fit(self, real: Samples) -> None:
-        """Fix mean and axes."""
-        x = self._batched(self.body, real.x).double()
-        self.mean = x.mean(0).float().to(self.device)
-        _, root, axes = torch.linalg.svd(x - x.mean(0), full_matrices=False)
-        unit = (root.square().sum() / len(x)).sqrt().clamp(min=1e-12)
-        some = int((root > 1e-6 * root[0]).sum())
-        self.axes = (axes[: min(self.dimensions, some)].T / unit).float().to(self.device)
+    def learn(self, real: RealSets, progress: Progress) -> None:  # noqa: B027
+        """Fit what features depend on to `real.train`, with a seed of its own. Nothing, unless overridden."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return (self.body(x) - self.mean) @ self.axes
+    @abstractmethod
+    def raw(self, x: Tensor) -> Tensor:
+        """Features before any scaling, (n, d) float32 on the CPU."""
+
+    def learned(self) -> State:
+        """Tensors that `learn` found."""
+        return {}
+
+    def load_learned(self, state: State) -> None:  # noqa: B027
+        """Take over what `learned` gave."""
+
+    def about(self, real: RealSets) -> dict[str, Any]:
+        """What a run records of it, besides its hash."""
+        return {"title": self.title}
+
+    # The same for all.
+
+    def fit(self, real: RealSets, progress: Progress) -> None:
+        """Learn, then fix the unit."""
+        self.learn(real, progress)
+        if self.scaled:
+            raw = self.raw(real.floor.x).double()
+            self._mean = raw.mean(0).float()
+            self._scale = (raw - raw.mean(0)).square().sum(1).mean().sqrt().clamp(min=1e-12).float()
+
+    def fit_once(self, real: RealSets, progress: Progress) -> None:
+        """`fit`, or what an earlier fit on the same data left in the cache."""
+        if not self.costly:
+            self.fit(real, progress)
+            return
+        made_of = (self.name, self.spec, self.device, real.train, real.floor)
+        train_once(self, lambda: self.fit(real, progress), "extractors", made_of, progress)
 
     def features(self, x: Tensor) -> Tensor:
-        """Of data (n, *shape) in the stream's modality: (n, d) float32 on the CPU."""
-        return self._batched(self, x)
+        """(n, d) float32 on the CPU, in the unit of the extractor."""
+        return (self.raw(x) - self._mean) / self._scale
 
-    @torch.no_grad()
-    def _batched(self, net: nn.Module, x: Tensor) -> Tensor:
-        return torch.cat([net(scaled(part.to(self.device))).cpu() for part in x.split(BATCH)])
+    def hash(self) -> str:
+        """SHA-256 (hex) over all that features depend on but the code."""
+        return checksum(self.state_dict())
 
-    def moved(self, x: Tensor, change: Tensor) -> Tensor:
-        """Data x (n, *shape) in the stream's modality, moved, as little as possible, so that their features
-        change by `change` (n, d); on the CPU. Only where features are linear in x, kind "pca"."""
-        axes = self.axes.double().cpu()
-        # Orthogonal columns: the pseudo-inverse is the transpose over their squared lengths.
-        back = axes.T / axes.square().sum(0)[:, None]
-        found = scaled(x).double() + (change.cpu() @ back).view(x.shape)
-        return to_uint8(found) if x.dtype == torch.uint8 else found.to(x.dtype)
+    def state_dict(self) -> State:
+        return {f"learned.{key}": value for key, value in self.learned().items()} | {
+            "mean": self._mean,
+            "scale": self._scale,
+        }
 
-    def load(self, state: State) -> None:
-        """Take over what `state_dict` gave; mean and axes have the size that they were saved with."""
-        self.mean, self.axes = state["mean"].to(self.device), state["axes"].to(self.device)
-        self.load_state_dict(state)
-
-
-def _random(spec: StreamSpec) -> nn.Module:
-    """Random features, about 256 of them: the same weights in every run on one machine."""
-    with isolated(0, "random extractor"):
-        if spec.modality != "image":
-            return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(spec.shape), 256), nn.ReLU())
-        return nn.Sequential(
-            nn.Conv2d(spec.shape[0], 32, 3, padding=1),
-            nn.ReLU(),
-            nn.AvgPool2d(2, ceil_mode=True),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(2),
-            nn.Flatten(),
-        )
+    def load_state_dict(self, state: State) -> None:
+        self._mean, self._scale = state["mean"], state["scale"]
+        learned = {key.removeprefix("learned."): v for key, v in state.items() if key.startswith("learned.")}
+        self.load_learned(learned)

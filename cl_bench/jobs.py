@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -29,7 +31,7 @@ def side_by_side(
     with _threads(max((os.cpu_count() or jobs) // jobs, 1)):
         # Forks of a process that has used threads or a GPU hang.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        with ProcessPoolExecutor(jobs, context, _end_with, (os.getpid(),)) as pool:
             places = {pool.submit(call, *arguments): place for place, arguments in enumerate(calls)}
             try:
                 for future in as_completed(places):
@@ -41,6 +43,17 @@ def side_by_side(
                 ) from None
             finally:
                 pool.shutdown(cancel_futures=True)
+
+
+def _end_with(parent: int) -> None:
+    """Have this process end soon after its parent does, however that ends."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 class Parametrised:
     """Mixin of a class that is registered as `prefix` and named `prefix:argument`.
 
-    takes: what the argument is, for messages ("PATH"). loads: what long import an argument needs, said before
-    it starts. argument: the argument, "" before there is one.
+    takes: what the argument is, for messages ("PATH"). needs_argument: whether it is of no use without one.
+    loads: what long import an argument needs, said before it starts. argument: the argument, "" before there
+    is one.
     """
 
     name: ClassVar[str] = ""
     takes: ClassVar[str]
+    needs_argument: ClassVar[bool] = True
     loads: ClassVar[str] = ""
     argument: ClassVar[str] = ""
 

@@ -51,8 +51,8 @@ class Scale:
     time: what it takes with the default seeds and on what, and whether that was measured. says: what verdicts
     at this scale tell of the paper. seeds: default number. benchmark, generator: of runs that name none
     themselves (the generator only of strategies that use one). generator_for: of some strategies, by their
-    names, instead. strategies, benchmarks, generators: options by
-    name of what has them. evaluators: None for all. constants: arguments of closed forms.
+    names, instead. strategies, benchmarks, generators: options by name of what has them. evaluators,
+    extractors: None for the default ones. constants: arguments of closed forms.
     """
 
     time: str
@@ -65,6 +65,7 @@ class Scale:
     order_seed: int | None = None
     limit: int | None = None
     evaluators: tuple[str, ...] | None = None
+    extractors: tuple[str, ...] | None = None
     strategies: dict[str, dict[str, Any]] = field(default_factory=dict)
     benchmarks: dict[str, dict[str, Any]] = field(default_factory=dict)
     generators: dict[str, dict[str, Any]] = field(default_factory=dict)

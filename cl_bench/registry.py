@@ -159,13 +159,14 @@ strategies = Registry("strategy", "cl_bench.strategies", "cl_bench.strategy:Stra
 benchmarks = Registry("benchmark", "cl_bench.benchmarks", "cl_bench.benchmark:Benchmark")
 generators = Registry("generator", "cl_bench.generators", "cl_bench.generator:Generator")
 evaluators = Registry("evaluator", "cl_bench.evaluators", "cl_bench.evaluator:Evaluator")
+extractors = Registry("extractor", "cl_bench.extractors", "cl_bench.extractor:Extractor")
 reports = Registry("report", "cl_bench.reports", "cl_bench.report:Report")
 
-ALL = {registry.kind: registry for registry in (strategies, benchmarks, generators, evaluators)}
+ALL = {registry.kind: registry for registry in (strategies, benchmarks, generators, evaluators, extractors)}
 
 
 def available(kind: str) -> dict[str, str]:
-    """Names with a line each: `kind` is "strategy", "benchmark", "generator" or "evaluator"."""
+    """Names with a line each: `kind` is "strategy", "benchmark", "generator", "evaluator" or "extractor"."""
     if kind not in ALL:
         raise unknown("kind", kind, ALL)
     return {name: ALL[kind].summary(name) for name in ALL[kind].names()}
@@ -175,6 +176,7 @@ register_strategy = strategies.register
 register_benchmark = benchmarks.register
 register_generator = generators.register
 register_evaluator = evaluators.register
+register_extractor = extractors.register
 
 
 def load_plugin(plugin: str) -> None:

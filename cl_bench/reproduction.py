@@ -195,5 +195,6 @@ def arguments(configuration: Configuration, scale: Scale) -> dict[str, Any]:
         "device": scale.device,
         "limit": scale.limit,
         "evaluators": scale.evaluators,
+        "extractors": scale.extractors,
         "options": configuration.options | of_scale,
     }

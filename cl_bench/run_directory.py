@@ -2,7 +2,7 @@
 
     manifest.json          configuration, versions, environment, data fingerprint, metric definitions
     metrics.jsonl          the rows, each appended the moment it is known
-    reference.safetensors  the frozen reference classifier
+    extractors/…           what features were taken by, as fitted
     task_00/               checkpoint, replay set and its replay.json, evaluation samples, pictures, records
                            of trainings, and last of all
         finished.json      written when everything about the task is on disk
@@ -29,7 +29,7 @@ from cl_bench.errors import UserError
 from cl_bench.rows import Row
 
 MANIFEST, METRICS, FINISHED, LOCK = "manifest.json", "metrics.jsonl", "finished.json", ".lock"
-REFERENCE, CHECKPOINT = "reference.safetensors", "checkpoint.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
 REPLAY, SAMPLES = "replay.safetensors", "samples.safetensors"
 REPLAY_MANIFEST = "replay.json"
 
@@ -47,6 +47,10 @@ class RunDirectory:
     def task(self, index: int) -> Path:
         """Folder of task `index`."""
         return self.path / f"task_{index:02d}"
+
+    def extractor(self, name: str) -> Path:
+        """File of what an extractor, called `name`, learned."""
+        return self.path / "extractors" / f"{name}.safetensors"
 
     def training(self, index: int) -> Path:
         """Folder of what a long training of task `index` keeps until the task is finished."""
@@ -102,9 +106,10 @@ class RunDirectory:
         if not (self.path / MANIFEST).exists():
             write_json(self.path / MANIFEST, manifest)
 
-    def record_reference(self, reference: dict[str, Any]) -> None:
-        """Add hash, size and accuracy of the frozen reference classifier to the manifest."""
-        write_json(self.path / MANIFEST, self.manifest() | {"reference": reference})
+    def record_extractor(self, name: str, about: dict[str, Any]) -> None:
+        """Add hash and facts of an extractor, as fitted, to the manifest."""
+        manifest = self.manifest()
+        write_json(self.path / MANIFEST, manifest | {"extractors": manifest["extractors"] | {name: about}})
 
     def drop_unfinished(self) -> list[Row]:
         """Remove what an interrupted process left behind the last finished task; the rows that stay."""

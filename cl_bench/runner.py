@@ -26,16 +26,16 @@ from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT, DEFAULT_STRATEG
 from cl_bench.environment import environment, git_revision
 from cl_bench.errors import TrainingDiverged, UserError
 from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.extractor import Extractor
 from cl_bench.finished_run import Run
 from cl_bench.generator import Generator
 from cl_bench.processes import Processes, first, join, together
 from cl_bench.progress import Progress
-from cl_bench.reference import Reference
+from cl_bench.real_sets import RealSets
 from cl_bench.replay_manifest import replay_manifest
 from cl_bench.rows import Measurement, Row
 from cl_bench.run_directory import (
     CHECKPOINT,
-    REFERENCE,
     REPLAY,
     REPLAY_MANIFEST,
     SAMPLES,
@@ -67,13 +67,15 @@ def run(
     quiet: bool = False,
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
+    extractors: tuple[str, ...] | None = None,
     **more_options: Any,
 ) -> Run:
     """Run `strategy` on `benchmark`, or go on with it, or load it when it is finished already.
 
     strategy, benchmark, generator: registered names or "module:Class"; generator "none" for none, None for
     the benchmark's own. seed: of everything but the class order, which has `order_seed` (None: the data
-    set's own order). limit: at most so many samples per class. evaluators: names, None for all. data_root:
+    set's own order). limit: at most so many samples per class. evaluators: names, or "all"; None for the
+    default ones. extractors: of the features that distances are taken in; None for the default. data_root:
     folder of the data sets (None: see `data_root.py`). quiet: say nothing on the way; progress: say it there
     instead of on standard error. Options of strategy, benchmark and generator go by name, as keywords
     (`lambda_=0.5`) or in `options` (`{"generator.steps": 100}`).
@@ -83,7 +85,18 @@ def run(
     given = {**(options or {}), **more_options}
     root = None if data_root is None else str(data_root)
     request = Request(
-        strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins, root, given
+        strategy,
+        benchmark,
+        generator,
+        seed,
+        order_seed,
+        device,
+        limit,
+        evaluators,
+        plugins,
+        root,
+        given,
+        extractors,
     )
     progress = progress or Progress(quiet or not first())
     resolved = resolve(request, progress)
@@ -146,11 +159,11 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         if done:
             _restore(strategy, directory, stream.tasks[:done], config.seed, progress)
         judges = [cls() for cls in resolved.evaluators if strategy.generative or "samples" not in cls.needs]
-        reference = None
-        if any("features" in judge.needs for judge in judges):
-            reference = _reference(directory, stream, device, progress)
+        real = RealSets(stream)
+        wanted = resolved.extractors if any("features" in judge.needs for judge in judges) else ()
+        extractors = tuple(_fitted(cls(stream.spec, device), real, directory, progress) for cls in wanted)
         session = _Session(
-            config, stream, strategy, judges, reference, directory, device, processes, progress
+            config, stream, strategy, judges, real, extractors, directory, device, processes, progress
         )
         if not done:
             history += session.judge(-1, [judge for judge in judges if judge.before_first], history)
@@ -199,7 +212,8 @@ class _Session:
     stream: TaskStream
     strategy: Strategy
     judges: list[Evaluator]
-    reference: Reference | None
+    real: RealSets
+    extractors: tuple[Extractor, ...]
     directory: RunDirectory
     device: torch.device
     processes: Processes
@@ -260,7 +274,8 @@ class _Session:
             after_task,
             logits,
             samples,
-            self.reference,
+            self.real,
+            self.extractors,
             history,
             self.directory.task(after_task),
             self.device,
@@ -366,26 +381,22 @@ def _repeat(strategy: Strategy, finished: tuple[Task, ...], seed: int, progress:
             strategy.observe(task)
 
 
-def _reference(
-    directory: RunDirectory, stream: TaskStream, device: torch.device, progress: Progress
-) -> Reference:
-    """The reference classifier: from disk when the run has it, else trained and its hash recorded."""
-    reference = Reference(stream, device)
-    path = directory.path / REFERENCE
-    manifest = directory.manifest()
-    if path.exists() and manifest.get("reference"):
-        reference.load_state_dict(state.load(path))
-        if reference.hash() != manifest["reference"]["hash"]:
+def _fitted(extractor: Extractor, real: RealSets, directory: RunDirectory, progress: Progress) -> Extractor:
+    """`extractor` as the run began with it, from disk, or fitted now and recorded."""
+    path = directory.extractor(_folder(extractor.name))
+    recorded = directory.manifest()["extractors"].get(extractor.name)
+    if path.exists() and recorded:
+        extractor.load_state_dict(state.load(path))
+        if extractor.hash() != recorded["hash"]:
             raise UserError(
-                f"{path} is not the reference this run began with; move the run away and run again"
+                f"{path} is not the extractor this run began with; move the run away and run again"
             )
-        return reference
-    reference.fit_once(progress)
-    state.save(path, reference.state_dict())
-    directory.record_reference(
-        {"hash": reference.hash(), "n": len(reference.train), "accuracy": reference.accuracy(stream)}
-    )
-    return reference
+        return extractor
+    extractor.fit_once(real, progress)
+    path.parent.mkdir(exist_ok=True)
+    state.save(path, extractor.state_dict())
+    directory.record_extractor(extractor.name, {"hash": extractor.hash()} | extractor.about(real))
+    return extractor
 
 
 def _check_data(directory: RunDirectory, stream: TaskStream) -> None:
@@ -401,7 +412,7 @@ def _manifest(resolved: Resolved, run_id: str, stream: TaskStream) -> dict[str, 
     metrics = {
         name: {"title": metric.title, "higher_is_better": metric.higher_is_better, "doc": metric.doc}
         for cls in resolved.evaluators
-        for name, metric in cls.metrics.items()
+        for name, metric in cls.definitions(resolved.extractors).items()
     }
     return {
         "id": run_id,
@@ -422,7 +433,7 @@ def _manifest(resolved: Resolved, run_id: str, stream: TaskStream) -> dict[str, 
         "shape": list(stream.spec.shape),
         "class_names": list(stream.spec.class_names),
         "metrics": metrics,
-        "reference": None,
+        "extractors": {},
     }
 
 

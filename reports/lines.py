@@ -237,9 +237,15 @@ def _version_notes(runs: list[Run]) -> list[str]:
         for name, version in run.manifest["versions"].items():
             found.setdefault(name, {}).setdefault(version, 0)
             found[name][version] += 1
-    references = {str(run.manifest["reference"]["hash"]) for run in runs if run.manifest.get("reference")}
-    different = "Distances were taken in different reference classifiers; they do not compare."
-    return [different] * (len(references) > 1) + [
+    hashes: dict[str, set[str]] = {}
+    for run in runs:
+        for name, about in (run.manifest.get("extractors") or {}).items():
+            hashes.setdefault(name, set()).add(str(about["hash"]))
+    return [
+        f"Extractor {name} is not the same in all runs; distances in its features do not compare."
+        for name, found_hashes in hashes.items()
+        if len(found_hashes) > 1
+    ] + [
         f"Different versions of {name}: "
         + ", ".join(
             f"{version} ({count} {'run' if count == 1 else 'runs'})" for version, count in counts.items()

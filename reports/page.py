@@ -23,7 +23,7 @@ from cl_bench.reports.table import Table, number
 TEMPLATES = Path(__file__).parent / "templates"
 PICTURES = {
     "samples.png": "Samples: real (left) and replay (right), a row per class",
-    "umap.png": "UMAP of reference features: real (dots) and replay (crosses)",
+    "umap.png": "UMAP of features: real (dots) and replay (crosses)",
 }
 WIDE = {"samples.png"}
 KEY_METRICS = (ACC, "forgetting_class_il", OTDD, FD, "cas", DEPTH)
@@ -105,7 +105,7 @@ class RunSection:
         """What the manifest says, as (heading, text) without empty ones."""
         manifest = self.run.manifest
         config, data = manifest["config"], manifest.get("data") or {}
-        environment, reference = manifest.get("environment") or {}, manifest.get("reference") or {}
+        environment = manifest.get("environment") or {}
         costs = self.run.costs
         seconds = sum(cost.get("seconds_training", 0) + cost.get("seconds_evaluation", 0) for cost in costs)
         evaluations = sum(cost.get("network_evaluations") or 0 for cost in costs)
@@ -129,7 +129,10 @@ class RunSection:
             ("limit per class", config.get("limit")),
             ("data", data.get("source")),
             ("data fingerprint", data.get("fingerprint")),
-            ("reference classifier", _reference(reference)),
+            *(
+                (f"extractor {name}", _extractor(about))
+                for name, about in (manifest.get("extractors") or {}).items()
+            ),
             ("hardware", ", ".join(str(part) for part in hardware if part)),
             ("python", environment.get("python")),
             ("packages", _versions({**environment.get("packages", {}), **self._versions(False)})),
@@ -187,11 +190,8 @@ def _count(value: Any, what: str) -> str:
     return f"{value} {what}" if value else ""
 
 
-def _reference(reference: dict[str, Any]) -> str:
-    if not reference:
-        return ""
-    accuracy = reference.get("accuracy")
-    return (
-        f"trained on {reference.get('n')} real samples, test accuracy {number(accuracy)}, "
-        f"frozen; SHA-256 {reference.get('hash')}"
-    )
+def _extractor(about: dict[str, Any]) -> str:
+    trained = ""
+    if about.get("n"):
+        trained = f", trained on {about['n']} real samples, {number(about.get('accuracy'))} of others right"
+    return f"{about.get('title')}{trained}; SHA-256 {about.get('hash')}"

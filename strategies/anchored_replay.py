@@ -46,10 +46,10 @@ from annotated_types import Ge, Gt
 from torch import Tensor
 
 from cl_bench import register_strategy
+from cl_bench.anchor_features import AnchorFeatures, Kind
 from cl_bench.anchors import Anchor
 from cl_bench.checkpoint import write_record
 from cl_bench.errors import UserError
-from cl_bench.extractor import Extractor, Kind
 from cl_bench.generator import Guide
 from cl_bench.mix import Mix
 from cl_bench.processes import working
@@ -103,7 +103,7 @@ class AnchoredReplay(MixStrategy):
                 "guided"
             )
         self.moving = switched(options.transport, options.extractor == "pca")
-        self.extractor: Extractor | None = None
+        self.extractor: AnchorFeatures | None = None
         self.anchors: dict[int, Anchor] = {}
         # Of the latest drawing, by class.
         self.measured: dict[str, dict[str, float]] = {}
@@ -119,9 +119,9 @@ class AnchoredReplay(MixStrategy):
             features = self.extractor.features(new.of((c,)).x)
             self.anchors[c] = Anchor.of(features, self.options.rank)
 
-    def _new_extractor(self) -> Extractor:
+    def _new_extractor(self) -> AnchorFeatures:
         options = self.options
-        return Extractor(options.extractor, options.dimensions, self.spec, self.classifier, self.device)
+        return AnchorFeatures(options.extractor, options.dimensions, self.spec, self.classifier, self.device)
 
     def draw_replay(self) -> None:
         super().draw_replay()

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cl_bench import registry
-from cl_bench.config import Request, resolve
+from cl_bench.config import Request, chosen_evaluators, chosen_extractors, resolve
 from cl_bench.errors import UserError
 from cl_bench.progress import Progress
 from cl_bench.recipe import SCALES, Recipe, find_recipe, read_recipe, recipe_files
@@ -217,11 +216,9 @@ def test_every_shipped_recipe_fits_what_is_installed(name: str, monkeypatch) -> 
     assert set(recipe.scales) == set(SCALES)
     assert re.fullmatch(r"\d{4}\.\d{5}", recipe.paper.arxiv or "")
     for scale_name, scale in recipe.scales.items():
-        measured = {
-            metric
-            for evaluator in scale.evaluators or registry.evaluators.names()
-            for metric in registry.evaluators.get(evaluator).metrics
-        }
+        judges = chosen_evaluators(scale.evaluators)
+        extractors = chosen_extractors(scale.extractors, judges)
+        measured = {metric for judge in judges for metric in judge.definitions(extractors)}
         for configuration in recipe.configurations:
             asked = arguments(configuration, scale)
             resolve(
@@ -229,5 +226,5 @@ def test_every_shipped_recipe_fits_what_is_installed(name: str, monkeypatch) -> 
             )
         wanted = {metric for claim in recipe.claims for metric in claim.metrics}
         assert scale_name != "smoke" or wanted <= measured
-        known = {m for e in registry.evaluators.names() for m in registry.evaluators.get(e).metrics}
+        known = {m for judge in chosen_evaluators(["all"]) for m in judge.definitions(extractors)}
         assert wanted <= known

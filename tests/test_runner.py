@@ -129,7 +129,7 @@ def test_evaluators_share_the_replay_set(fast_run) -> None:
 def test_without_generator_generative_metrics_are_left_out(fast_run) -> None:
     run = fast_run("joint", generator="none")
     assert not any(metric.startswith(("otdd", "fd", "cas")) for metric in run.rows.metric)
-    assert run.manifest["reference"] is None
+    assert run.manifest["extractors"] == {}
     with pytest.raises(UserError, match="choose a --generator"):
         fast_run("bootstrap", generator="none")
 
@@ -164,7 +164,7 @@ def test_manifest_says_everything_needed_to_repeat(fast_run) -> None:
     assert manifest["config"]["order_seed"] == 3
     assert sorted(c for task in manifest["tasks"] for c in task) == list(range(10))
     assert len(manifest["data"]["fingerprint"]) == 64
-    assert len(manifest["reference"]["hash"]) == 64
+    assert len(manifest["extractors"]["classifier"]["hash"]) == 64
     assert manifest["versions"]["torch"] == torch.__version__.partition("+")[0]
     assert set(run.rows.metric) <= set(manifest["metrics"])
     assert (run.rows.n > 0).all()

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_bench.cli.verb import Verb, add_data_root, add_output, add_plugin, assignment, whole_number
+from cl_bench.cli.verb import (
+    Verb,
+    add_data_root,
+    add_judging,
+    add_output,
+    add_plugin,
+    assignment,
+    whole_number,
+)
 from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError, unknown
 
@@ -23,6 +31,7 @@ FILE_KEYS = (
     "device",
     "limit",
     "evaluators",
+    "extractors",
     "plugins",
     "data_root",
     "output",
@@ -38,8 +47,8 @@ class RunVerb(Verb):
         "  cl-bench run --benchmark splitdigits -o tasks=[4,3,3] --order-seed 7\n"
         "  cl-bench run --plugin my_strategy.py --strategy mine\n\n"
         "The same command again goes on after the last finished task. A --config file is YAML with the\n"
-        "keys strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, plugins,\n"
-        "data_root, output, options; the command line wins over it."
+        "keys strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, extractors,\n"
+        "plugins, data_root, output, options; the command line wins over it."
     )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
@@ -57,7 +66,7 @@ class RunVerb(Verb):
             metavar="KEY=VALUE",
             help="option of strategy, benchmark or generator; see `cl-bench show NAME`; may be repeated",
         )
-        what.add_argument("--evaluators", metavar="NAME,…", help="only these evaluators (default: all)")
+        add_judging(what)  # type: ignore[arg-type]
         what.add_argument(
             "--config", metavar="FILE", help="YAML file with any of these; the command line wins"
         )
@@ -107,16 +116,15 @@ def merge(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `cl_bench.run`: command line over configuration file."""
     values = _read(arguments.config) if arguments.config else {}
     typed = {key: getattr(arguments, key) for key in FILE_KEYS if hasattr(arguments, key)}
-    if arguments.evaluators is not None:
-        typed["evaluators"] = [name.strip() for name in arguments.evaluators.split(",") if name.strip()]
     values |= {key: value for key, value in typed.items() if value is not None}
     typed_options = dict(map(assignment, arguments.option))
     from_file = values.get("options") or {}
     kept = {key: v for key, v in from_file.items() if not any(_same_option(key, k) for k in typed_options)}
     values["options"] = kept | typed_options
     values["plugins"] = tuple(values.get("plugins") or ()) + tuple(arguments.plugin)
-    if values.get("evaluators") is not None:
-        values["evaluators"] = tuple(values["evaluators"])
+    for key in ("evaluators", "extractors"):
+        if values.get(key) is not None:
+            values[key] = tuple(values[key])
     return {"output": DEFAULT_OUTPUT} | values
 
 
@@ -141,7 +149,7 @@ def _read(path: str) -> dict[str, Any]:
     expected: dict[str, tuple[type, ...]] = {
         **dict.fromkeys(FILE_KEYS, (str,)),
         **dict.fromkeys(("seed", "order_seed", "limit"), (int,)),
-        **dict.fromkeys(("evaluators", "plugins"), (list,)),
+        **dict.fromkeys(("evaluators", "extractors", "plugins"), (list,)),
         "options": (dict,),
     }
     for key, value in values.items():

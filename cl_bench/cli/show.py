@@ -11,7 +11,10 @@ from cl_bench.errors import unknown
 
 
 class ShowVerb(Verb):
-    epilog = "NAME is a strategy, benchmark, generator or evaluator, or kind:NAME where two kinds share it."
+    epilog = (
+        "NAME is a strategy, benchmark, generator, evaluator or extractor, or kind:NAME where two kinds\n"
+        "share it."
+    )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME")

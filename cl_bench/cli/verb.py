@@ -46,6 +46,26 @@ def add_plugin(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_judging(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--evaluators",
+        type=names,
+        metavar="NAME,…",
+        help="these evaluators, or all (default: quick ones)",
+    )
+    parser.add_argument(
+        "--extractors",
+        type=names,
+        metavar="NAME,…",
+        help="of the features that distances are taken in (default: classifier)",
+    )
+
+
+def names(text: str) -> tuple[str, ...]:
+    """An argument type: names between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def whole_number(text: str) -> int:
     """An argument type with a readable error."""
     try:

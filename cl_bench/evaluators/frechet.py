@@ -1,4 +1,4 @@
-"""Fréchet distance between real and replayed data, in the frozen reference features.
+"""Fréchet distance between real and replayed data, in features.
 
 Not FID: that name belongs to Inception-v3's pool3 features. See metrics/gaussian.py for the formula.
 """
@@ -20,11 +20,9 @@ class Frechet(Evaluator):
 
     needs = frozenset({"samples", "features"})
     metrics: ClassVar[dict[str, Metric]] = {
-        "fd:classifier": Metric(
-            "FD", False, "Fréchet distance, real vs replay, reference features of unit variance"
-        ),
-        "fd:classifier:floor": Metric("FD floor", None, "real vs real at the same n"),
+        "fd:{extractor}": Metric("FD", False, "Fréchet distance, real vs replay, features: {extractor}"),
+        "fd:{extractor}:floor": Metric("FD floor", None, "real vs real at the same n"),
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        return evidence.compare("fd:classifier", lambda a, b: frechet_distance(a.x, b.x))
+        return evidence.compare("fd", lambda a, b: frechet_distance(a.x, b.x))

@@ -1,4 +1,4 @@
-"""OTDD between real and replayed data, in the frozen reference features (see metrics/otdd.py)."""
+"""OTDD between real and replayed data, in features (see metrics/otdd.py)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class OTDD(Evaluator):
 
     needs = frozenset({"samples", "features"})
     metrics: ClassVar[dict[str, Metric]] = {
-        "otdd:classifier": Metric(
-            "OTDD", False, "real vs replay, reference features of unit variance (Alvarez-Melis and Fusi 2020)"
+        "otdd:{extractor}": Metric(
+            "OTDD", False, "real vs replay (Alvarez-Melis and Fusi 2020), features: {extractor}"
         ),
-        "otdd:classifier:floor": Metric("OTDD floor", None, "real vs real at the same n"),
+        "otdd:{extractor}:floor": Metric("OTDD floor", None, "real vs real at the same n"),
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        return evidence.compare("otdd:classifier", lambda a, b: otdd(a.x, a.y, b.x, b.y).value)
+        return evidence.compare("otdd", lambda a, b: otdd(a.x, a.y, b.x, b.y).value)

@@ -1,4 +1,4 @@
-"""UMAP of real and replayed samples in the frozen reference features.
+"""UMAP of real and replayed samples in features, those of the first extractor.
 
 L. McInnes, J. Healy, J. Melville, "UMAP", 2018 (arXiv 1802.03426); umap-learn with 15 neighbours and a
 minimum distance of 0.4, seeded, fitted on real and replayed samples together.
@@ -77,7 +77,7 @@ def draw(
     ax.set_title(
         f"After task {evidence.after_task + 1}: real (dots, n = {len(real)}), "
         f"replay (crosses, n = {len(replay)})\n"
-        f"UMAP of the frozen reference classifier's features, {NEIGHBOURS} neighbours, fitted on both",
+        f"UMAP of features ({evidence.extractors[0].title}), {NEIGHBOURS} neighbours, fitted on both",
         fontsize=8,
     )
     ax.set_xticks([])

@@ -88,7 +88,14 @@ def make_run(tmp_path: Path) -> Make:
                     m: {"title": title, "higher_is_better": higher, "doc": f"what {m} is"}
                     for m, (title, higher) in titles.items()
                 },
-                "reference": {"hash": "beef", "n": 100, "accuracy": 0.95},
+                "extractors": {
+                    "classifier": {
+                        "hash": "beef",
+                        "title": "frozen reference classifier",
+                        "n": 100,
+                        "accuracy": 0.95,
+                    }
+                },
             }
         )
 

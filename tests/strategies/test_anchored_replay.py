@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from cl_bench import anchors, extractor
+from cl_bench.anchor_features import AnchorFeatures
 from cl_bench.classifier import Classifier
 from cl_bench.errors import UserError
-from cl_bench.extractor import Extractor
 from cl_bench.generators.gaussian import Gaussian, GaussianOptions
 from cl_bench.generators.mlp_diffusion import MLPDiffusion, MLPDiffusionOptions
 from cl_bench.progress import Progress
@@ -214,7 +214,7 @@ def test_vectors_have_features_too() -> None:
     spec = StreamSpec("vector", (5,), ("a", "b"), 1)
     x = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
     for kind in ("pca", "random", "classifier"):
-        made = Extractor(kind, 3, spec, Classifier(spec, CPU), CPU)  # type: ignore[arg-type]
+        made = AnchorFeatures(kind, 3, spec, Classifier(spec, CPU), CPU)  # type: ignore[arg-type]
         made.fit(Samples.real(x, torch.zeros(40).long()))
         features = made.features(x)
         assert features.shape == (40, 3)

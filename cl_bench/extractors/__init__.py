@@ -1,0 +1,1 @@
+"""The feature extractors that come with cl-bench."""
