@@ -26,6 +26,7 @@ from cl_bench.registry import (
 if TYPE_CHECKING:
     from cl_bench.benchmark import Benchmark
     from cl_bench.errors import TrainingDiverged, UserError
+    from cl_bench.evaluation import evaluate
     from cl_bench.evaluator import Evaluator
     from cl_bench.extractor import Extractor
     from cl_bench.finished_run import Run, compare, load_run, load_runs
@@ -53,6 +54,7 @@ _WHERE = {
     "TrainingDiverged": "errors",
     "UserError": "errors",
     "compare": "finished_run",
+    "evaluate": "evaluation",
     "load_run": "finished_run",
     "load_runs": "finished_run",
     "reproduce": "reproduction",
@@ -76,6 +78,7 @@ __all__ = [
     "__version__",
     "available",
     "compare",
+    "evaluate",
     "load_plugin",
     "load_run",
     "load_runs",

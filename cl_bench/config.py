@@ -24,7 +24,7 @@ from cl_bench.progress import Progress
 NO_GENERATOR = "none"
 
 # Modules that read what runs have written, and touch no number of theirs.
-_AFTERWARDS = ("claims", "closed_forms", "jobs", "recipe", "report", "reproduction", "strict")
+_AFTERWARDS = ("claims", "closed_forms", "evaluation", "jobs", "recipe", "report", "reproduction", "strict")
 
 # Packages whose version changes numbers.
 _NUMERIC = ("torch", "numpy", "POT", "scikit-learn", "avalanche-lib")

@@ -53,7 +53,7 @@ class Evidence:
         self,
         stream: TaskStream,
         after_task: int,
-        logits: list[Tensor],
+        predictions: Callable[[int], Tensor],
         samples: Samples | None,
         real: RealSets,
         extractors: tuple[Extractor, ...],
@@ -63,7 +63,7 @@ class Evidence:
         progress: Progress,
     ) -> None:
         self.stream, self.after_task, self.samples = stream, after_task, samples
-        self._logits, self._real, self._extractors = logits, real, extractors
+        self._predictions, self._real, self._extractors = predictions, real, extractors
         self._features: dict[tuple[str, Side], Features] = {}
         self.history, self.folder, self.device, self.progress = history, folder, device, progress
         self.seen = stream.seen(after_task)
@@ -75,7 +75,7 @@ class Evidence:
 
     def predictions(self, on_task: int) -> Tensor:
         """Logits (n, num_classes) on the test set of group `on_task`, whether learned yet or not."""
-        return self._logits[on_task]
+        return self._predictions(on_task)
 
     @property
     def extractors(self) -> tuple[Extractor, ...]:

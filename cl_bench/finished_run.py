@@ -27,6 +27,9 @@ class Run:
         self.path = directory.path
         self.id = directory.id
         self.manifest: dict[str, Any] = directory.manifest()
+        self._evaluation = directory.evaluation()
+        if self._evaluation:
+            self.manifest["metrics"] = self.manifest.get("metrics", {}) | self._evaluation["metrics"]
 
     def __repr__(self) -> str:
         return (
@@ -87,11 +90,16 @@ class Run:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """All rows, one number each; `on_task` and `class` are <NA> where a number is about all of them."""
+        """All rows, one number each, those of a later `evaluate` in place of the run's own; `on_task` and
+        `class` are <NA> where a number is about all of them."""
         import pandas as pd
 
-        frame = pd.DataFrame([row.as_dict() for row in self.directory.rows()], columns=list(_COLUMNS))
-        return frame.astype(_COLUMNS)
+        rows = [row.as_dict() for row in self.directory.rows()]
+        later = self._evaluation.get("rows", [])
+        known = {tuple(row[key] for key in _KEY) for row in later}
+        rows = [row for row in rows if tuple(row[key] for key in _KEY) not in known] + later
+        rows.sort(key=lambda row: row["after_task"])
+        return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
 
     @property
     def costs(self) -> list[dict[str, Any]]:
@@ -119,6 +127,9 @@ class Run:
         path = self.directory.task(task) / name
         return Samples.from_state_dict(state.load(path)) if path.exists() else None
 
+
+# What no two rows of a run have in common.
+_KEY = ("metric", "after_task", "on_task", "class")
 
 _COLUMNS = {
     "run": "str",

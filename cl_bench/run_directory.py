@@ -2,6 +2,7 @@
 
     manifest.json          configuration, versions, environment, data fingerprint, metric definitions
     metrics.jsonl          the rows, each appended the moment it is known
+    evaluation.json        rows that `evaluate` added or replaced afterwards, and by what code
     extractors/…           what features were taken by, as fitted
     task_00/               checkpoint, replay set and its replay.json, evaluation samples, pictures, records
                            of trainings, and last of all
@@ -29,6 +30,7 @@ from cl_bench.errors import UserError
 from cl_bench.rows import Row
 
 MANIFEST, METRICS, FINISHED, LOCK = "manifest.json", "metrics.jsonl", "finished.json", ".lock"
+EVALUATION = "evaluation.json"
 CHECKPOINT = "checkpoint.safetensors"
 REPLAY, SAMPLES = "replay.safetensors", "samples.safetensors"
 REPLAY_MANIFEST = "replay.json"
@@ -99,7 +101,15 @@ class RunDirectory:
             )
         return rows
 
+    def evaluation(self) -> dict[str, Any]:
+        """What `evaluate` found afterwards: metrics, versions and rows; empty without any."""
+        path = self.path / EVALUATION
+        return _read_json(path) if path.exists() else {}
+
     # Writing, for the process that holds the lock.
+
+    def record_evaluation(self, evaluation: dict[str, Any]) -> None:
+        write_json(self.path / EVALUATION, evaluation)
 
     def create(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, or take over the one that is there."""
@@ -109,7 +119,8 @@ class RunDirectory:
     def record_extractor(self, name: str, about: dict[str, Any]) -> None:
         """Add hash and facts of an extractor, as fitted, to the manifest."""
         manifest = self.manifest()
-        write_json(self.path / MANIFEST, manifest | {"extractors": manifest["extractors"] | {name: about}})
+        known = manifest.get("extractors", {})
+        write_json(self.path / MANIFEST, manifest | {"extractors": known | {name: about}})
 
     def drop_unfinished(self) -> list[Row]:
         """Remove what an interrupted process left behind the last finished task; the rows that stay."""

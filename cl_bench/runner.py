@@ -8,9 +8,8 @@ uninterrupted one computes. A finished task is never recomputed.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,15 +24,15 @@ from cl_bench.costs import SamplingCosts, begin_memory, counted, peak_memory
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT, DEFAULT_STRATEGY
 from cl_bench.environment import environment, git_revision
 from cl_bench.errors import TrainingDiverged, UserError
-from cl_bench.evaluator import Evaluator, Evidence
 from cl_bench.extractor import Extractor
 from cl_bench.finished_run import Run
 from cl_bench.generator import Generator
+from cl_bench.judging import Judging
 from cl_bench.processes import Processes, first, join, together
 from cl_bench.progress import Progress
 from cl_bench.real_sets import RealSets
 from cl_bench.replay_manifest import replay_manifest
-from cl_bench.rows import Measurement, Row
+from cl_bench.rows import Row
 from cl_bench.run_directory import (
     CHECKPOINT,
     REPLAY,
@@ -148,7 +147,7 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         return _assist(config, stream, strategy, RunDirectory(path), processes, progress)
     with locked(path) as directory:
         directory.create(_manifest(resolved, directory.id, stream))
-        _check_data(directory, stream)
+        check_data(directory, stream)
         history = directory.drop_unfinished()
         done = directory.finished_tasks()
         if done:
@@ -161,12 +160,11 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         judges = [cls() for cls in resolved.evaluators if strategy.generative or "samples" not in cls.needs]
         real = RealSets(stream)
         wanted = resolved.extractors if any("features" in judge.needs for judge in judges) else ()
-        extractors = tuple(_fitted(cls(stream.spec, device), real, directory, progress) for cls in wanted)
-        session = _Session(
-            config, stream, strategy, judges, real, extractors, directory, device, processes, progress
-        )
-        if not done:
-            history += session.judge(-1, [judge for judge in judges if judge.before_first], history)
+        extractors = tuple(fitted(cls(stream.spec, device), real, directory, progress) for cls in wanted)
+        judging = Judging(directory.id, config, stream, judges, real, extractors, device, progress)
+        session = _Session(config, stream, strategy, judging, directory, device, processes, progress)
+        if not done and any(judge.before_first for judge in judges):
+            history += session.judge(-1, history)
         for task in stream.tasks[done:]:
             classes = ", ".join(stream.spec.class_names[c] for c in task.classes)
             progress.task(task.index, len(stream.tasks), f"classes {classes}")
@@ -211,9 +209,7 @@ class _Session:
     config: Config
     stream: TaskStream
     strategy: Strategy
-    judges: list[Evaluator]
-    real: RealSets
-    extractors: tuple[Extractor, ...]
+    judging: Judging
     directory: RunDirectory
     device: torch.device
     processes: Processes
@@ -244,7 +240,7 @@ class _Session:
             state.save(folder / REPLAY, replay.state_dict())
             about = replay_manifest(self.directory.id, config, index, replay, checkpoint)
             write_json(folder / REPLAY_MANIFEST, about)
-        rows = self.judge(index, self.judges, history)
+        rows = self.judge(index, history)
         stored = sum(file.stat().st_size for file in folder.iterdir())
         costs = {
             "task": index,
@@ -258,83 +254,50 @@ class _Session:
         self.directory.finish(index, costs)
         return rows
 
-    def judge(self, after_task: int, judges: list[Evaluator], history: list[Row]) -> list[Row]:
-        """Let `judges` look; every number is on disk before the next is asked for."""
-        if not judges:
+    def judge(self, after_task: int, history: list[Row]) -> list[Row]:
+        """Let the judges look; every number is on disk before the next is asked for."""
+        if not self.judging.judges:
             return []
         seed = self.config.seed
         with isolated(seed, "predict", after_task), sealed_tests():
-            wanted = after_task >= 0 and any("samples" in judge.needs for judge in judges)
+            wanted = after_task >= 0 and self.judging.needs_samples
             samples = self._samples(after_task) if wanted else None
         tests = self.stream.test
         with isolated(seed, "predict", after_task), sealed_tests():
             logits = [self.strategy.predict(test.x) for test in tests]
-        evidence = Evidence(
-            self.stream,
-            after_task,
-            logits,
-            samples,
-            self.real,
-            self.extractors,
-            history,
-            self.directory.task(after_task),
-            self.device,
-            self.progress,
-        )
         rows = []
-        for judge in judges:
-            with (
-                isolated(seed, "evaluate", after_task, judge.name),
-                self.progress.phase(f"evaluate {judge.name}"),
-            ):
-                for row in self._rows(after_task, judge.evaluate(evidence)):
-                    self.directory.append(row)
-                    rows.append(row)
+        folder = self.directory.task(after_task)
+        for row in self.judging.rows(after_task, logits.__getitem__, samples, history, folder):
+            self.directory.append(row)
+            rows.append(row)
         return rows
 
-    def _rows(self, after_task: int, measurements: Iterator[Measurement]) -> Iterator[Row]:
-        start = time.perf_counter()
-        for m in measurements:
-            now = time.perf_counter()
-            config = self.config
-            yield Row(
-                self.directory.id,
-                config.benchmark,
-                config.strategy,
-                config.seed,
-                after_task,
-                m.on_task,
-                m.class_,
-                m.metric,
-                # JSON has no NaN; a number that is none is undefined.
-                float(m.value) if m.value is not None and math.isfinite(m.value) else None,
-                m.n,
-                round(now - start, 4),
-            )
-            start = time.perf_counter()
-
     def _samples(self, after_task: int) -> Samples:
-        """As many synthetic samples of each seen class as it has training samples: the newest of the replay
-        set, and where there are too few, more from the generator."""
-        wanted: dict[int, int] = {}
-        for task in self.stream.tasks[: after_task + 1]:
-            wanted |= task.train.counts()
-        replay = self.strategy.replay
-        parts = []
-        missing = wanted
-        if replay is not None and len(replay):
-            newest = replay[torch.arange(len(replay) - 1, -1, -1)].first_per_class(wanted)
-            parts.append(newest)
-            have = newest.counts()
-            missing = {c: n - have.get(c, 0) for c, n in wanted.items()}
-        y = labels_for(missing)
-        if len(y):
-            with self.progress.phase(f"samples to judge: {len(y)}"):
-                depth = torch.tensor([self.strategy.depth(c) for c in y.tolist()])
-                parts.append(Samples(self.strategy.sample(y), y, depth))
-        samples = concat(parts)
+        samples = judged_samples(self.strategy, self.stream, after_task, self.progress)
         state.save(self.directory.task(after_task) / SAMPLES, samples.state_dict())
         return samples
+
+
+def judged_samples(strategy: Strategy, stream: TaskStream, after_task: int, progress: Progress) -> Samples:
+    """As many synthetic samples of each seen class as it has training samples: the newest of the replay set,
+    and where there are too few, more from the generator."""
+    wanted: dict[int, int] = {}
+    for task in stream.tasks[: after_task + 1]:
+        wanted |= task.train.counts()
+    replay = strategy.replay
+    parts = []
+    missing = wanted
+    if replay is not None and len(replay):
+        newest = replay[torch.arange(len(replay) - 1, -1, -1)].first_per_class(wanted)
+        parts.append(newest)
+        have = newest.counts()
+        missing = {c: n - have.get(c, 0) for c, n in wanted.items()}
+    y = labels_for(missing)
+    if len(y):
+        with progress.phase(f"samples to judge: {len(y)}"):
+            depth = torch.tensor([strategy.depth(c) for c in y.tolist()])
+            parts.append(Samples(strategy.sample(y), y, depth))
+    return concat(parts)
 
 
 def new_strategy(resolved: Resolved, spec: StreamSpec, device: torch.device, progress: Progress) -> Strategy:
@@ -381,10 +344,10 @@ def _repeat(strategy: Strategy, finished: tuple[Task, ...], seed: int, progress:
             strategy.observe(task)
 
 
-def _fitted(extractor: Extractor, real: RealSets, directory: RunDirectory, progress: Progress) -> Extractor:
+def fitted(extractor: Extractor, real: RealSets, directory: RunDirectory, progress: Progress) -> Extractor:
     """`extractor` as the run began with it, from disk, or fitted now and recorded."""
     path = directory.extractor(_folder(extractor.name))
-    recorded = directory.manifest()["extractors"].get(extractor.name)
+    recorded = directory.manifest().get("extractors", {}).get(extractor.name)
     if path.exists() and recorded:
         extractor.load_state_dict(state.load(path))
         if extractor.hash() != recorded["hash"]:
@@ -399,7 +362,7 @@ def _fitted(extractor: Extractor, real: RealSets, directory: RunDirectory, progr
     return extractor
 
 
-def _check_data(directory: RunDirectory, stream: TaskStream) -> None:
+def check_data(directory: RunDirectory, stream: TaskStream) -> None:
     recorded = directory.manifest().get("data", {}).get("fingerprint")
     if recorded != stream.fingerprint:
         raise UserError(
@@ -409,11 +372,6 @@ def _check_data(directory: RunDirectory, stream: TaskStream) -> None:
 
 
 def _manifest(resolved: Resolved, run_id: str, stream: TaskStream) -> dict[str, Any]:
-    metrics = {
-        name: {"title": metric.title, "higher_is_better": metric.higher_is_better, "doc": metric.doc}
-        for cls in resolved.evaluators
-        for name, metric in cls.definitions(resolved.extractors).items()
-    }
     return {
         "id": run_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -432,8 +390,17 @@ def _manifest(resolved: Resolved, run_id: str, stream: TaskStream) -> dict[str, 
         "modality": stream.spec.modality,
         "shape": list(stream.spec.shape),
         "class_names": list(stream.spec.class_names),
-        "metrics": metrics,
+        "metrics": definitions(resolved),
         "extractors": {},
+    }
+
+
+def definitions(resolved: Resolved) -> dict[str, dict[str, Any]]:
+    """What every metric of a run is, as its manifest has it."""
+    return {
+        name: {"title": metric.title, "higher_is_better": metric.higher_is_better, "doc": metric.doc}
+        for cls in resolved.evaluators
+        for name, metric in cls.definitions(resolved.extractors).items()
     }
 
 

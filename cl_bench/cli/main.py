@@ -18,11 +18,15 @@ from cl_bench.errors import TrainingDiverged, UserError, unknown
 
 VERBS = {
     "run": ("cl_bench.cli.run:RunVerb", "run a strategy on a benchmark (the default verb)"),
-    "list": ("cl_bench.cli.list:ListVerb", "list strategies, benchmarks, generators, evaluators or runs"),
+    "list": (
+        "cl_bench.cli.list:ListVerb",
+        "list strategies, benchmarks, generators, … or runs",
+    ),
     "show": ("cl_bench.cli.show:ShowVerb", "card of a name: paper, options, what it needs"),
     "report": ("cl_bench.cli.report:ReportVerb", "tables and a page of one run, or several compared"),
     "reproduce": ("cl_bench.cli.reproduce:ReproduceVerb", "run a published experiment and judge its claims"),
     "resume": ("cl_bench.cli.resume:ResumeVerb", "go on with an interrupted run"),
+    "evaluate": ("cl_bench.cli.evaluate:EvaluateVerb", "judge a finished run again; nothing is trained"),
     "generate": ("cl_bench.cli.generate:GenerateVerb", "new samples of a run's trained generator, as files"),
     "data": ("cl_bench.cli.data:DataVerb", "download data sets, and see which are here"),
     "check": ("cl_bench.cli.check:CheckVerb", "validate a strategy, benchmark or generator"),

@@ -13,10 +13,11 @@ import time
 import pytest
 import torch
 
+from cl_bench.extractors.classifier import ClassifierFeatures
 from cl_bench.generators.ddpm import DDPM, DDPMOptions
 from cl_bench.metrics.gaussian import frechet_distance
 from cl_bench.progress import Progress
-from cl_bench.reference import Reference
+from cl_bench.real_sets import RealSets
 from cl_bench.samples import labels_for
 from cl_bench.seeds import isolated
 
@@ -29,8 +30,8 @@ PER_CLASS = 30 if DEVICE.type == "cpu" else 500
 def test_twenty_steps_are_as_good_as_250_ancestral_ones(build) -> None:
     stream = build("mnist", generations=1).build()
     generator = DDPM(stream.spec, DDPMOptions(steps=500, batch=64), DEVICE, Progress())
-    reference = Reference(stream, DEVICE)
-    reference.fit(Progress(quiet=True))
+    reference = ClassifierFeatures(stream.spec, DEVICE)
+    reference.fit(RealSets(stream), Progress(quiet=True))
     with isolated(0):
         generator.fit(stream.tasks[0].train)
     real = reference.features(stream.test[0].x).numpy()

@@ -100,11 +100,12 @@ def test_each_part_alone_helps(digits: TaskStream) -> None:
 
 def test_the_classifiers_test_features_come_closer_too(digits: TaskStream) -> None:
     """In features that anchors know nothing of: a classifier trained on all real data, as evaluators have."""
+    from cl_bench.extractors.classifier import ClassifierFeatures
     from cl_bench.metrics.gaussian import frechet_distance
-    from cl_bench.reference import Reference
+    from cl_bench.real_sets import RealSets
 
-    reference = Reference(digits, CPU)
-    reference.fit(QUIET)
+    reference = ClassifierFeatures(digits.spec, CPU)
+    reference.fit(RealSets(digits), QUIET)
     real = digits.tasks[0].train
     found = []
     for options in ({}, {"candidates": 1, "transport": "off"}):
