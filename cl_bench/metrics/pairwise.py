@@ -20,8 +20,8 @@ from torch import Tensor
 
 Array = np.ndarray | Tensor
 
-# Entries of a block of pairs: 32 MiB in float64, of which a metric holds a handful at a time.
-_BLOCK = 2**22
+# Entries of a block of pairs: 16 MiB in float64, of which a metric holds a handful at a time.
+_BLOCK = 2**21
 
 
 def as_features(x: Array, name: str, at_least: int = 1) -> Tensor:
@@ -95,9 +95,20 @@ def squared_distances(a: Points, b: Points) -> tuple[Tensor, Tensor]:
 def nearest_squared(points: Points, k: int) -> Tensor:
     """Squared distances of each point to its k nearest others, (n, k) ascending; itself is left out by its
     row number, so a duplicate elsewhere is a neighbour at distance zero. Needs n > k."""
-    out = []
-    for rows in blocks(len(points), len(points)):
-        squared, _ = squared_distances(points[rows], points)
-        squared.diagonal(offset=rows.start).fill_(torch.inf)
-        out.append(squared.topk(k, largest=False).values)
-    return torch.cat(out)
+    n = len(points)
+    nearest = points.x.new_full((n, k), torch.inf)
+    for rows in blocks(n, n):
+        # Each pair is looked at once, by both of its points: half the work.
+        squared, _ = squared_distances(points[rows], points[rows.start :])
+        squared.diagonal().fill_(torch.inf)
+        nearest[rows] = _smallest(nearest[rows], squared)
+        later = slice(rows.stop, n)
+        nearest[later] = _smallest(nearest[later], squared[:, rows.stop - rows.start :].T)
+    return nearest
+
+
+def _smallest(found: Tensor, candidates: Tensor) -> Tensor:
+    """The smallest of each row, as many as were found before."""
+    k = found.shape[1]
+    new = candidates.topk(min(k, candidates.shape[1]), largest=False).values
+    return torch.cat([found, new], dim=1).topk(k, largest=False).values
