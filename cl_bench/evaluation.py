@@ -80,7 +80,8 @@ def evaluate(
                 progress.task(task, done, "judged again")
             samples = past.samples(task) if task >= 0 and judging.needs_samples else None
             folder = directory.task(task)
-            rows += judging.rows(task, partial(past.predictions, task), samples, list(rows), folder)
+            learner = partial(past.predictions, task), partial(past.features, task)
+            rows += judging.rows(task, *learner, samples, list(rows), folder)
         _record(directory, rows, resolved)
     return Run(directory)
 
@@ -122,6 +123,9 @@ class _Past:
             with isolated(self.run.seed, "predict", after_task), sealed_tests():
                 self._logits = {after_task: [strategy.predict(test.x) for test in tests]}
         return self._logits[after_task][group]
+
+    def features(self, after_task: int, x: Tensor) -> Tensor | None:
+        return self.strategy(after_task).features(x)
 
 
 def _record(directory: RunDirectory, rows: list[Row], resolved: Resolved) -> None:

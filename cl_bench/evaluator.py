@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +54,7 @@ class Evidence:
         stream: TaskStream,
         after_task: int,
         predictions: Callable[[int], Tensor],
+        own: Callable[[Tensor], Tensor | None],
         samples: Samples | None,
         real: RealSets,
         extractors: tuple[Extractor, ...],
@@ -63,7 +64,8 @@ class Evidence:
         progress: Progress,
     ) -> None:
         self.stream, self.after_task, self.samples = stream, after_task, samples
-        self._predictions, self._real, self._extractors = predictions, real, extractors
+        self._predictions, self._own = predictions, own
+        self._real, self._extractors = real, extractors
         self._features: dict[tuple[str, Side], Features] = {}
         self.history, self.folder, self.device, self.progress = history, folder, device, progress
         self.seen = stream.seen(after_task)
@@ -107,6 +109,12 @@ class Evidence:
             self._features[extractor.name, side] = found
         return found
 
+    def own_features(self, side: Side) -> Features | None:
+        """The same samples in the strategy's own network, as it is now; None where it does not tell."""
+        samples = self.sides[side]
+        found = self._own(samples.x)
+        return None if found is None else Features(found.double().numpy(), samples.y.numpy())
+
     def scopes(self) -> Iterator[tuple[int | None, int | None, tuple[int, ...]]]:
         """What distances are taken over: (on_task, class, classes) for all seen, each group, each class."""
         yield None, None, self.seen
@@ -119,14 +127,23 @@ class Evidence:
     def compare(self, metric: str, distance: Callable[[Features, Features], float]) -> Iterator[Measurement]:
         """Distance of real to replay in every scope and by every extractor, as `metric:extractor`, and that
         of real to real, as `metric:extractor:floor`."""
+        return self.compare_all(lambda real, other: {metric: distance(real, other)})
+
+    def compare_all(
+        self, distances: Callable[[Features, Features], Mapping[str, float]], by_class: bool = True
+    ) -> Iterator[Measurement]:
+        """`compare` for metrics that are computed together. by_class: whether single classes are scopes, too."""
         sides: tuple[tuple[str, Side], ...] = (("", "replay"), (":floor", "floor"))
         for extractor in self.extractors:
             for on_task, class_, classes in self.scopes():
+                if class_ is not None and not by_class:
+                    continue
                 real = self.features("real", extractor).of(classes)
                 for word, side in sides:
-                    value = distance(real, self.features(side, extractor).of(classes))
-                    name = f"{metric}:{extractor.name}{word}"
-                    yield Measurement(name, value, len(real), on_task, class_)
+                    found = distances(real, self.features(side, extractor).of(classes))
+                    for metric, value in found.items():
+                        name = f"{metric}:{extractor.name}{word}"
+                        yield Measurement(name, value, len(real), on_task, class_)
 
 
 class Evaluator(ABC):

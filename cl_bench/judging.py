@@ -46,18 +46,20 @@ class Judging:
         self,
         after_task: int,
         predictions: Callable[[int], Tensor],
+        own: Callable[[Tensor], Tensor | None],
         samples: Samples | None,
         history: list[Row],
         folder: Path,
     ) -> Iterator[Row]:
         """What the judges say after `after_task` (−1: before the first), each number as soon as it is known.
 
-        predictions: group of classes to logits on its test set. samples, history, folder: see `Evidence`.
+        predictions: group of classes to logits on its test set. own: the strategy's features. samples, history, folder: see `Evidence`.
         """
         evidence = Evidence(
             self.stream,
             after_task,
             predictions,
+            own,
             samples,
             self.real,
             self.extractors,

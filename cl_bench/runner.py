@@ -267,7 +267,8 @@ class _Session:
             logits = [self.strategy.predict(test.x) for test in tests]
         rows = []
         folder = self.directory.task(after_task)
-        for row in self.judging.rows(after_task, logits.__getitem__, samples, history, folder):
+        learner = logits.__getitem__, self.strategy.features
+        for row in self.judging.rows(after_task, *learner, samples, history, folder):
             self.directory.append(row)
             rows.append(row)
         return rows

@@ -89,6 +89,11 @@ class Strategy(ABC):
 
         Works before the first task too. Row i depends on x[i] only."""
 
+    def features(self, x: Tensor) -> Tensor | None:
+        """Last hidden layer of the network that predicts: x (n, …) to (n, d) float32 on the CPU; None for a
+        strategy that does not tell."""
+        return None
+
     def sample(self, labels: Tensor) -> Tensor:
         """One synthetic sample for each label of a class seen so far: (n,) int64 to (n, …), on the CPU."""
         raise UserError(f"strategy {self.name!r} is not generative")

@@ -330,6 +330,9 @@ class GANMemory(Strategy):
     def predict(self, x: Tensor) -> Tensor:
         return self.classifier.predict(x)
 
+    def features(self, x: Tensor) -> Tensor:
+        return self.classifier.features(x)
+
     def state_dict(self) -> State:
         state = prefixed("classifier", self.classifier.state_dict())
         if self.net is not None and self.critic is not None and self.bank is not None:

@@ -120,6 +120,9 @@ class MixStrategy(Strategy):
     def predict(self, x: Tensor) -> Tensor:
         return self.classifier.predict(x)
 
+    def features(self, x: Tensor) -> Tensor:
+        return self.classifier.features(x)
+
     def sample(self, labels: Tensor) -> Tensor:
         if self.generator is None:
             return super().sample(labels)

@@ -97,6 +97,9 @@ class ReplayStrategy(Strategy):
     def predict(self, x: Tensor) -> Tensor:
         return self.classifier.predict(x)
 
+    def features(self, x: Tensor) -> Tensor:
+        return self.classifier.features(x)
+
     def depth(self, c: int) -> int:
         return self.depths[c]
 

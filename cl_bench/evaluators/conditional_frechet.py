@@ -1,0 +1,52 @@
+"""Conditional Fréchet distances: how far replay is within its classes (see metrics/conditional_frechet.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from cl_bench import register_evaluator
+from cl_bench.evaluator import Evaluator, Evidence, Features
+from cl_bench.metrics.conditional_frechet import conditional_frechet
+from cl_bench.rows import Measurement, Metric
+
+
+@register_evaluator("conditional-frechet")
+class ConditionalFrechet(Evaluator):
+    """Fréchet distance within classes (balanced and by frequency), between classes, and of the joint law."""
+
+    needs = frozenset({"samples", "features"})
+    default = False
+    metrics: ClassVar[dict[str, Metric]] = {
+        "cfd:{extractor}": Metric("CFD", False, "mean of the classes' Fréchet distances, features: {extractor}"),
+        "cfd:{extractor}:floor": Metric("CFD floor", None, "real vs real at the same n"),
+        "cfd_weighted:{extractor}": Metric(
+            "CFD weighted", False, "the same, classes by their share of real data, features: {extractor}"
+        ),
+        "cfd_weighted:{extractor}:floor": Metric("CFD weighted floor", None, "real vs real at the same n"),
+        "cfd_between:{extractor}": Metric(
+            "FD of class means", False, "Fréchet distance of the sets of class means, features: {extractor}"
+        ),
+        "cfd_between:{extractor}:floor": Metric("FD of class means floor", None, "real vs real"),
+        "cfd_joint:{extractor}": Metric(
+            "joint CFD", False, "conditional Fréchet distance given the label, features: {extractor}"
+        ),
+        "cfd_joint:{extractor}:floor": Metric("joint CFD floor", None, "real vs real at the same n"),
+        "missing_classes": Metric("missing classes", False, "classes learned of which there are no samples"),
+    }
+
+    def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
+        have = set(evidence.features("replay").y.tolist())
+        missing = len(set(evidence.seen) - have)
+        yield Measurement("missing_classes", missing, len(evidence.seen))
+        yield from evidence.compare_all(_distances, by_class=False)
+
+
+def _distances(real: Features, other: Features) -> dict[str, float]:
+    found = conditional_frechet(real.x, real.y, other.x, other.y)
+    return {
+        "cfd": found.balanced,
+        "cfd_weighted": found.weighted,
+        "cfd_between": found.between,
+        "cfd_joint": found.joint,
+    }

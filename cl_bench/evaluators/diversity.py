@@ -1,0 +1,33 @@
+"""How many different samples replay amounts to (see metrics/vendi.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from cl_bench import register_evaluator
+from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.metrics.vendi import vendi
+from cl_bench.rows import Measurement, Metric
+
+
+@register_evaluator("diversity")
+class Diversity(Evaluator):
+    """Vendi score of replay, over all classes and within each, beside that of real data at the same n."""
+
+    needs = frozenset({"samples", "features"})
+    default = False
+    metrics: ClassVar[dict[str, Metric]] = {
+        "vendi:{extractor}": Metric(
+            "Vendi", None, "effective number of different samples (Friedman and Dieng 2023), features: {extractor}"
+        ),
+        "vendi:{extractor}:real": Metric("Vendi real", None, "of as many real samples"),
+    }
+
+    def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
+        for extractor in evidence.extractors:
+            for on_task, class_, classes in evidence.scopes():
+                for word, side in (("", "replay"), (":real", "real")):
+                    x = evidence.features(side, extractor).of(classes).x
+                    value = vendi(x) if len(x) else None
+                    yield Measurement(f"vendi:{extractor.name}{word}", value, len(x), on_task, class_)

@@ -1,0 +1,34 @@
+"""Whether replay repeats training samples (see metrics/memorisation.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from cl_bench import register_evaluator
+from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.metrics.memorisation import auth_pct
+from cl_bench.rows import Measurement, Metric
+
+
+@register_evaluator("memorisation")
+class Memorisation(Evaluator):
+    """AuthPct: samples farther from the training sample nearest to them than that one is from its own nearest."""
+
+    needs = frozenset({"samples", "features"})
+    default = False
+    metrics: ClassVar[dict[str, Metric]] = {
+        "auth_pct:{extractor}": Metric(
+            "AuthPct", None, "percentage of authentic samples (Alaa et al. 2022), features: {extractor}"
+        ),
+        "auth_pct:{extractor}:real": Metric("AuthPct real", None, "of test data, which nobody trained on"),
+    }
+
+    def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
+        train = evidence.stream.train.of(evidence.seen)
+        for extractor in evidence.extractors:
+            known = extractor.features(train.x).double()
+            for word, side in (("", "replay"), (":real", "real")):
+                x = evidence.features(side, extractor).x
+                value = auth_pct(known, x) if len(known) > 1 and len(x) else None
+                yield Measurement(f"auth_pct:{extractor.name}{word}", value, len(x))
