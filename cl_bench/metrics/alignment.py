@@ -11,7 +11,7 @@ text could be read gives no formula; these are the standard ones, each blind to 
   that keeps the mean, as when a class collapses to its centroid.
 
 All take features as (n, d) and labels as (n,), compute in float64 and raise ValueError for what has no
-answer. Features of a network that goes on learning drift by themselves: name the extractor beside every number.
+answer. Features of a network that goes on learning drift by themselves: name the extractor with each number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def linear_cka(a: np.ndarray, b: np.ndarray, unbiased: bool = False) -> float:
     same classes' centroids in two sets (`Centroids.common`).
 
     The plain value lies in 0…1, needs n ≥ 2 and is near 1 for *unrelated* rows when n is small beside d, as
-    with centroids (always 1 for n = 2). unbiased: HSIC by its unbiased estimator (Song et al. 2012, eq. 5;
+    with centroids (always 1 for n = 2). unbiased: HSIC by its unbiased estimator (Song et al. 2012;
     Nguyen et al. 2021), −1…1, needs n ≥ 4; about 0 for unrelated rows, and validly negative, never clamped.
     It has no value for rows that all lie equally far apart, like one-hot centroids, whose arrangement holds
     nothing to compare: a ValueError, as are constant features.

@@ -65,7 +65,7 @@ def test_unbiased_cka_agrees_with_hsic_written_out(n: int, d: int) -> None:
     b = b + 0.5 * a
 
     def hsic(p: np.ndarray, q: np.ndarray) -> float:
-        # Song et al. 2012, eq. 5, from the kernels without their diagonals and without centring.
+        # Song et al. 2012, from the kernels without their diagonals and without centring.
         k, l = p @ p.T, q @ q.T  # noqa: E741
         np.fill_diagonal(k, 0)
         np.fill_diagonal(l, 0)
