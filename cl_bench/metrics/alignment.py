@@ -4,7 +4,7 @@ The question is that of M. Zverev, A. S. Koepke, J. F. Henriques, 2025 (arXiv 25
 text could be read gives no formula; these are the standard ones, each blind to something else:
 
 - `Centroids.cosine`: direction of each class from the middle of the real data; blind to distances.
-- `procrustes_residual`: the classes' arrangement up to rotation and translation; sees distances.
+- `procrustes_residual`: the classes' arrangement up to rotation and translation; easy to satisfy if d ≥ k.
 - `gap_ratio`: how far classes lie apart, and nothing else.
 - `linear_cka`: the arrangement up to rotation, translation and one scale.
 - `domain_auc`: whether a linear classifier can tell real rows from replayed ones; blind to a change of spread
@@ -66,12 +66,13 @@ def procrustes_residual(a: np.ndarray, b: np.ndarray) -> float:
     lower is better.
 
     min over orthogonal Q and t of ‖A − BQ − 1tᵀ‖²_F / ‖A − 1āᵀ‖²_F = (‖A‖² + ‖B‖² − 2‖BᵀA‖_*) / ‖A‖², centred
-    (Schönemann 1966). Scale is not fitted: sA leaves (1−s)², so all of b in one point leaves 1. Two rows
-    can always be turned onto one another, so there only their distance counts.
+    (Schönemann 1966). Scale is not fitted: sA leaves (1−s)², so all of b in one point leaves 1. In d ≥ k
+    dimensions a rotation explains much of *unrelated* rows, too (k = 100, d = 512, both standard normal: 0.1
+    is left), and all but the distance of k = 2: it is a check of shape, not of which class is where.
     """
     a, b = _centred_pair(a, b)
     # ‖BᵀA‖_* from the triangular factors of Aᵀ and Bᵀ: k×k instead of d×d where d is larger.
-    r_a, r_b = (np.linalg.qr(m.T, mode="r") for m in (a, b))
+    r_a, r_b = (np.asarray(np.linalg.qr(m.T, mode="r")) for m in (a, b))
     nuclear = np.linalg.svd(r_b @ r_a.T, compute_uv=False).sum()
     total = np.square(a).sum()
     # Rounding may leave a residual of zero slightly negative.

@@ -45,7 +45,7 @@ def tail_mass(real: np.ndarray, synthetic: np.ndarray, share: float = 0.01) -> T
     if x.shape[1] != z.shape[1]:
         raise ValueError(f"real and synthetic features differ in width: {x.shape[1]} and {z.shape[1]}")
     n = len(x)
-    # Or 0.01 · 100 would not be 1.
+    # Or 1/49 · 49 would be 0.
     j = int(n * share + 1e-9)
     if j < 1:
         raise ValueError(f"tails of {share:g} need {np.ceil(1 / share):.0f} real values, got {n}")

@@ -67,6 +67,13 @@ def test_a_common_lowest_value_is_no_tail() -> None:
     assert found.right[0] == found.both[0] == 1
 
 
+def test_one_value_in_the_tail_is_enough() -> None:
+    # 1/49 · 49 is a little less than 1 in floating point.
+    x = np.arange(49.0)
+    assert tail_mass(x, x, share=1 / 49).both.tolist() == [1]
+    assert tail_mass(x, np.array([-1.0, 20.0]), share=1 / 49).left == pytest.approx([49 / 2])
+
+
 def test_degenerate_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match="need 100 real values, got 99"):
         tail_mass(np.arange(99.0), np.arange(99.0))
