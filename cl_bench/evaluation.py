@@ -80,7 +80,7 @@ def evaluate(
                 progress.task(task, done, "judged again")
             samples = past.samples(task) if task >= 0 and judging.needs_samples else None
             folder = directory.task(task)
-            learner = partial(past.predictions, task), partial(past.features, task)
+            learner = partial(past.predictions, task), partial(past.latent, task)
             rows += judging.rows(task, *learner, samples, list(rows), folder)
         _record(directory, rows, resolved)
     return Run(directory)
@@ -124,8 +124,8 @@ class _Past:
                 self._logits = {after_task: [strategy.predict(test.x) for test in tests]}
         return self._logits[after_task][group]
 
-    def features(self, after_task: int, x: Tensor) -> Tensor | None:
-        return self.strategy(after_task).features(x)
+    def latent(self, after_task: int, x: Tensor) -> Tensor | None:
+        return self.strategy(after_task).latent(x)
 
 
 def _record(directory: RunDirectory, rows: list[Row], resolved: Resolved) -> None:

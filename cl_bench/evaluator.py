@@ -132,7 +132,7 @@ class Evidence:
     def compare_all(
         self, distances: Callable[[Features, Features], Mapping[str, float]], by_class: bool = True
     ) -> Iterator[Measurement]:
-        """`compare` for metrics that are computed together. by_class: whether single classes are scopes, too."""
+        """`compare` for metrics that are computed together. by_class: whether single classes are scopes."""
         sides: tuple[tuple[str, Side], ...] = (("", "replay"), (":floor", "floor"))
         for extractor in self.extractors:
             for on_task, class_, classes in self.scopes():

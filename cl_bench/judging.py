@@ -53,7 +53,8 @@ class Judging:
     ) -> Iterator[Row]:
         """What the judges say after `after_task` (−1: before the first), each number as soon as it is known.
 
-        predictions: group of classes to logits on its test set. own: the strategy's features. samples, history, folder: see `Evidence`.
+        predictions: group of classes to logits on its test set. own: data to the strategy's own
+        features. samples, history, folder: see `Evidence`.
         """
         evidence = Evidence(
             self.stream,

@@ -267,7 +267,7 @@ class _Session:
             logits = [self.strategy.predict(test.x) for test in tests]
         rows = []
         folder = self.directory.task(after_task)
-        learner = logits.__getitem__, self.strategy.features
+        learner = logits.__getitem__, self.strategy.latent
         for row in self.judging.rows(after_task, *learner, samples, history, folder):
             self.directory.append(row)
             rows.append(row)

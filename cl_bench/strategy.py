@@ -89,7 +89,7 @@ class Strategy(ABC):
 
         Works before the first task too. Row i depends on x[i] only."""
 
-    def features(self, x: Tensor) -> Tensor | None:
+    def latent(self, x: Tensor) -> Tensor | None:
         """Last hidden layer of the network that predicts: x (n, …) to (n, d) float32 on the CPU; None for a
         strategy that does not tell."""
         return None

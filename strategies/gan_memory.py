@@ -330,7 +330,7 @@ class GANMemory(Strategy):
     def predict(self, x: Tensor) -> Tensor:
         return self.classifier.predict(x)
 
-    def features(self, x: Tensor) -> Tensor:
+    def latent(self, x: Tensor) -> Tensor:
         return self.classifier.features(x)
 
     def state_dict(self) -> State:

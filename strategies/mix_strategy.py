@@ -120,7 +120,7 @@ class MixStrategy(Strategy):
     def predict(self, x: Tensor) -> Tensor:
         return self.classifier.predict(x)
 
-    def features(self, x: Tensor) -> Tensor:
+    def latent(self, x: Tensor) -> Tensor:
         return self.classifier.features(x)
 
     def sample(self, labels: Tensor) -> Tensor:

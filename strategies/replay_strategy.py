@@ -97,7 +97,7 @@ class ReplayStrategy(Strategy):
     def predict(self, x: Tensor) -> Tensor:
         return self.classifier.predict(x)
 
-    def features(self, x: Tensor) -> Tensor:
+    def latent(self, x: Tensor) -> Tensor:
         return self.classifier.features(x)
 
     def depth(self, c: int) -> int:

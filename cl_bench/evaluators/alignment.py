@@ -1,16 +1,14 @@
 """Whether real and replayed data lie alike in a latent space (see metrics/alignment.py).
 
-A. Zverev, A. S. Koepke, J. Henriques 2025 (arXiv 2512.11867) argue that generative replay loses this alignment. It
-is measured in each frozen extractor, and in the strategy's own classifier, as "own": there the network drifts
-as well as the data, so the two must be read apart.
+A. Zverev, A. S. Koepke, J. Henriques 2025 (arXiv 2512.11867) argue that generative replay loses this
+alignment. It is measured in each frozen extractor, and in the strategy's own classifier, as "own": there the
+network drifts as well as the data, so the two must be read apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
-
-import numpy as np
 
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence, Features, Side
@@ -18,18 +16,28 @@ from cl_bench.metrics.alignment import centroids, domain_auc, linear_cka, procru
 from cl_bench.rows import Measurement, Metric
 
 OWN = "own"
+SIDES: tuple[Side, ...] = ("real", "replay", "floor")
+WORDS: tuple[tuple[str, Side], ...] = (("", "replay"), (":floor", "floor"))
 DEFINITIONS = {
-    "cka": ("CKA", True, "linear centred kernel alignment of real and replayed class means (Kornblith et al. 2019)"),
-    "centroid_cosine": ("centroid cosine", True, "mean cosine of real and replayed class means about the real mean"),
+    "cka": ("CKA", True, "unbiased linear CKA of real and replayed class means (Kornblith et al. 2019)"),
+    "centroid_cosine": (
+        "centroid cosine",
+        True,
+        "mean cosine of real and replayed class means about the real mean",
+    ),
     "procrustes": ("Procrustes", False, "what of the class means no rotation explains"),
-    "domain_auc": ("domain AUC", False, "a linear classifier telling real from replayed, ½ is best, held out"),
+    "domain_auc": (
+        "domain AUC",
+        False,
+        "a linear classifier telling real from replayed, ½ is best, held out",
+    ),
 }
 WHERE = (("{extractor}", "{extractor}"), (OWN, "the strategy's own classifier"))
 
 
 @register_evaluator("alignment")
 class Alignment(Evaluator):
-    """Latent alignment: CKA, centroid cosine, Procrustes, domain AUC; in frozen features and the strategy's own."""
+    """Latent alignment: CKA, centroid cosine, Procrustes, domain AUC; in frozen features and its own."""
 
     needs = frozenset({"samples", "features"})
     default = False
@@ -48,26 +56,29 @@ class Alignment(Evaluator):
         spaces = {extractor.name: extractor for extractor in evidence.extractors}
         for name in (*spaces, OWN):
             sides: dict[Side, Features] = {}
-            for side in ("real", "replay", "floor"):
+            for side in SIDES:
                 found = evidence.own_features(side) if name == OWN else evidence.features(side, spaces[name])
                 if found is None:
                     return
                 sides[side] = found
-            for word, side in (("", "replay"), (":floor", "floor")):
+            for word, side in WORDS:
                 for metric, value in alignment(sides["real"], sides[side]).items():
                     yield Measurement(f"{metric}:{name}{word}", value, len(sides["real"]))
 
 
 def alignment(real: Features, other: Features) -> dict[str, float]:
     """All four of two labelled sets; NaN for what too few classes or samples leave undefined."""
+    measures: dict[str, Callable[[], float]] = {
+        "cka": lambda: linear_cka(*means.common, unbiased=True),
+        "centroid_cosine": lambda: means.cosine,
+        "procrustes": lambda: procrustes_residual(*means.common),
+        "domain_auc": lambda: domain_auc(real.x, other.x),
+    }
     means = centroids(real.x, real.y, other.x, other.y)
-    both = ~np.isnan(means.replay).any(1)
-    found = dict.fromkeys(DEFINITIONS, float("nan"))
-    found["centroid_cosine"] = means.cosine
-    if both.sum() >= 3:
-        # Of two classes all means are alike but for scale.
-        found["cka"] = linear_cka(means.real[both], means.replay[both])
-        found["procrustes"] = procrustes_residual(means.real[both], means.replay[both])
-    if min(len(real), len(other)) >= 10:
-        found["domain_auc"] = domain_auc(real.x, other.x)
+    found = {}
+    for name, measure in measures.items():
+        try:
+            found[name] = measure()
+        except ValueError:  # of one class there is no direction, of two no shape
+            found[name] = float("nan")
     return found

@@ -1,4 +1,4 @@
-"""Whether the classifier's confidence is its accuracy, and what it recalls of each class (metrics/calibration.py)."""
+"""Whether the classifier's confidence is its accuracy, and what it recalls of each class."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class Calibration(Evaluator):
     default = False
     metrics: ClassVar[dict[str, Metric]] = {
         "ece_class_il": Metric(
-            "ECE class-IL", False, "expected calibration error, 15 bins, among all classes seen (Guo et al. 2017)"
+            "ECE class-IL",
+            False,
+            "expected calibration error, 15 bins, among all classes seen (Guo et al. 2017)",
         ),
         "recall_class_il": Metric("recall class-IL", True, "share of a class's test samples that are right"),
     }

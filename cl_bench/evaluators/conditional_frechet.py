@@ -1,4 +1,4 @@
-"""Conditional Fréchet distances: how far replay is within its classes (see metrics/conditional_frechet.py)."""
+"""How far replay is from real data within its classes (see metrics/conditional_frechet.py)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class ConditionalFrechet(Evaluator):
     needs = frozenset({"samples", "features"})
     default = False
     metrics: ClassVar[dict[str, Metric]] = {
-        "cfd:{extractor}": Metric("CFD", False, "mean of the classes' Fréchet distances, features: {extractor}"),
+        "cfd:{extractor}": Metric(
+            "CFD", False, "mean of the classes' Fréchet distances, features: {extractor}"
+        ),
         "cfd:{extractor}:floor": Metric("CFD floor", None, "real vs real at the same n"),
         "cfd_weighted:{extractor}": Metric(
             "CFD weighted", False, "the same, classes by their share of real data, features: {extractor}"

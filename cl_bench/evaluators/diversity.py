@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from cl_bench import register_evaluator
-from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.evaluator import Evaluator, Evidence, Side
 from cl_bench.metrics.vendi import vendi
 from cl_bench.rows import Measurement, Metric
+
+SIDES: tuple[tuple[str, Side], ...] = (("", "replay"), (":real", "real"))
 
 
 @register_evaluator("diversity")
@@ -19,7 +21,9 @@ class Diversity(Evaluator):
     default = False
     metrics: ClassVar[dict[str, Metric]] = {
         "vendi:{extractor}": Metric(
-            "Vendi", None, "effective number of different samples (Friedman and Dieng 2023), features: {extractor}"
+            "Vendi",
+            None,
+            "effective number of different samples (Friedman and Dieng 2023), features: {extractor}",
         ),
         "vendi:{extractor}:real": Metric("Vendi real", None, "of as many real samples"),
     }
@@ -27,7 +31,7 @@ class Diversity(Evaluator):
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
         for extractor in evidence.extractors:
             for on_task, class_, classes in evidence.scopes():
-                for word, side in (("", "replay"), (":real", "real")):
+                for word, side in SIDES:
                     x = evidence.features(side, extractor).of(classes).x
                     value = vendi(x) if len(x) else None
                     yield Measurement(f"vendi:{extractor.name}{word}", value, len(x), on_task, class_)

@@ -15,7 +15,7 @@ LEAST = 3  # samples of a side, for an unbiased estimate worth its name
 
 @register_evaluator("kernel")
 class Kernel(Evaluator):
-    """KID's kernel distance and MMD with an RBF kernel, unbiased, per task and class; both may be negative."""
+    """KID's kernel distance and MMD with an RBF kernel, unbiased: both may be negative."""
 
     needs = frozenset({"samples", "features"})
     default = False

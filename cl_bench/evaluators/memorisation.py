@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from cl_bench import register_evaluator
-from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.evaluator import Evaluator, Evidence, Side
 from cl_bench.metrics.memorisation import auth_pct
 from cl_bench.rows import Measurement, Metric
+
+SIDES: tuple[tuple[str, Side], ...] = (("", "replay"), (":real", "real"))
 
 
 @register_evaluator("memorisation")
 class Memorisation(Evaluator):
-    """AuthPct: samples farther from the training sample nearest to them than that one is from its own nearest."""
+    """AuthPct: samples farther from their nearest training sample than that one is from its own nearest."""
 
     needs = frozenset({"samples", "features"})
     default = False
@@ -28,7 +30,7 @@ class Memorisation(Evaluator):
         train = evidence.stream.train.of(evidence.seen)
         for extractor in evidence.extractors:
             known = extractor.features(train.x).double()
-            for word, side in (("", "replay"), (":real", "real")):
+            for word, side in SIDES:
                 x = evidence.features(side, extractor).x
                 value = auth_pct(known, x) if len(known) > 1 and len(x) else None
                 yield Measurement(f"auth_pct:{extractor.name}{word}", value, len(x))

@@ -28,7 +28,9 @@ class PRDC(Evaluator):
     default = False
     metrics: ClassVar[dict[str, Metric]] = {
         f"{name}:{{extractor}}{word}": Metric(
-            f"{name}{word.replace(':', ' ')}", None if word else True, "real vs real" if word else f"{text}; {{extractor}}"
+            f"{name}{word.replace(':', ' ')}",
+            None if word else True,
+            "real vs real" if word else f"{text}; {{extractor}}",
         )
         for name, text in SOURCES.items()
         for word in ("", ":floor")

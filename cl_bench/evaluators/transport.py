@@ -1,4 +1,4 @@
-"""Wasserstein distances of real to replay, with and without labels (see metrics/wasserstein.py, sliced_otdd.py)."""
+"""Wasserstein distances, without labels and with (metrics/wasserstein.py, sliced_otdd.py)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Transport(Evaluator):
     default = False
     metrics: ClassVar[dict[str, Metric]] = {
         f"{name}:{{extractor}}{word}": Metric(
-            f"{title} floor" if word else title, None if word else False, "real vs real" if word else f"{text}; {{extractor}}"
+            f"{title} floor" if word else title,
+            None if word else False,
+            "real vs real" if word else f"{text}; {{extractor}}",
         )
         for name, (title, text) in NAMES.items()
         for word in ("", ":floor")
