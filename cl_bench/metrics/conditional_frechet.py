@@ -3,8 +3,8 @@
 - Within classes: the mean over classes c of the Fréchet distance of real_c to fake_c ("intra FID", T. Miyato,
   M. Koyama, "cGANs with Projection Discriminator", 2018; WCFID in Y. Benny, T. Galanti, S. Benaim, L. Wolf,
   "Evaluation Metrics for Conditional Image Generation", 2021).
-- Between classes: the Fréchet distance of the two sets of class means (after BCFID, ibid.). The covariance of k
-  means divides by k − 1, as every covariance here.
+- Between classes: the Fréchet distance of the two sets of class means (after BCFID, ibid.). The covariance of
+  k means divides by k − 1, as every covariance here.
 - Joint: M. Soloveitchik, T. Diskin, E. Morin, A. Wiesel, "Conditional Frechet Inception Distance", 2021, with
   the label as the condition. The regression on one-hot labels is the class mean, so their formula becomes
   Σ_c p_c ‖m_c − m'_c‖² plus the Fréchet distance of the pooled covariances Σ_c p_c S_c, Σ_c p_c S'_c.

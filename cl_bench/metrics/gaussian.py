@@ -13,6 +13,7 @@ Arrays are NumPy's or torch's; the work is done in float64 on the device of the 
 from __future__ import annotations
 
 import sys
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -127,16 +128,15 @@ def distance_matrix(a: Sequence[GaussianFit], b: Sequence[GaussianFit]) -> np.nd
     _check_comparable([*a, *b])
     values = np.zeros((len(a), len(b)))
     # Products of equal shape are decomposed in one call.
-    ranks = np.array([len(q.factor) for q in b])
-    for rank in np.unique(ranks):
-        columns = np.flatnonzero(ranks == rank)
+    for rank in sorted({len(q.factor) for q in b}):
+        columns = [j for j, q in enumerate(b) if len(q.factor) == rank]
         xp = _namespace(b[columns[0]].mean)
         means = xp.stack([b[j].mean for j in columns])
         factors = xp.stack([b[j].factor for j in columns])
         variances = (factors**2).sum((-2, -1))
         for i, p in enumerate(a):
-            later = slice(np.searchsorted(columns, i, side="right") if a is b else 0, None)
-            if not len(columns[later]):
+            later = slice(bisect(columns, i) if a is b else 0, None)
+            if not columns[later]:
                 continue
             variance = p.total_variance + variances[later]
             nuclear = _nuclear_norms(p.factor @ factors[later].mT, TOLERANCE / 2 * variance)
