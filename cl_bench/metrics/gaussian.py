@@ -28,8 +28,9 @@ Array: TypeAlias = Any
 # singular values one matrix at a time.
 GRAM_FROM = 512
 
-# That way may cost a distance this share of the two total variances and no more.
-TOLERANCE = 1e-9
+# That way may cost a distance this share of the two total variances and no more. (Where it was used on sets of
+# falling variances, 1/i and 1/i^1.5, it cost 1e-13 or less.)
+TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -183,15 +184,19 @@ def _nuclear_norms(products: Array, allowed: Array) -> Array:
     if products.shape[1] < GRAM_FROM and str(products.device) == "cpu":
         return xp.linalg.svdvals(products).sum(-1)
     # Roots of the Gram matrix's eigenvalues lose half of the digits of small singular values. So the error is
-    # bounded, and singular values proper are taken where the bound is too wide: rounding moves an eigenvalue
-    # λ by up to `noise`, hence its root by noise / √λ at most, and never by more than √noise.
+    # bounded, and singular values proper are taken where the bound is too wide. Rounding moves eigenvalues λ by
+    # amounts whose squares sum to at most noise² (Hoffman and Wielandt 1953; measured: half of the noise assumed
+    # here, or less). By Cauchy and Schwarz the roots of those above the noise then move by noise · √(Σ 1/λ) in
+    # sum at most, and by Hölder those of k below it by k^¾ √noise.
     eigenvalues = xp.linalg.eigvalsh(products @ products.mT).clip(min=0)
-    roots = xp.sqrt(eigenvalues)
     precision = xp.finfo(products.dtype)
-    noise = products.shape[1] * precision.eps * eigenvalues[:, -1:] + precision.tiny
-    error = noise / xp.maximum(roots, xp.sqrt(noise))
-    norms = roots.sum(-1)
-    uncertain = error.sum(-1) > allowed
+    size = products.shape[1]
+    noise = 2 * size**0.5 * precision.eps * xp.sqrt((eigenvalues**2).sum(-1)) + precision.tiny
+    above = eigenvalues > noise[:, None]
+    inverses = above / xp.maximum(eigenvalues, noise[:, None])
+    error = noise * xp.sqrt(inverses.sum(-1)) + (size - above.sum(-1)) ** 0.75 * xp.sqrt(noise)
+    norms = xp.sqrt(eigenvalues).sum(-1)
+    uncertain = error > allowed
     if uncertain.any():
         norms[uncertain] = xp.linalg.svdvals(products[uncertain]).sum(-1)
     return norms
