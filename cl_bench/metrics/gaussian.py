@@ -217,17 +217,16 @@ def _root_traces(grams: Array, scale: Array = 0.0) -> tuple[Array, Array]:
 
     Roots of computed eigenvalues lose half of the digits of small ones. Rounding moves the eigenvalues λ by
     amounts whose squares sum to at most noise² (A. Hoffman, H. Wielandt 1953; measured up to r = 1000: half
-    of the noise assumed here, or less). By Cauchy and Schwarz, the roots of those above the noise then move
-    by at most noise · √(Σ 1/λ) in sum; by Hölder, those of k below it by at most k^¾ √noise.
+    of the noise assumed here, or less), hence their roots by no more than noise · √(Σ 1/λ) in sum (Cauchy and
+    Schwarz). An eigenvalue that is lost in the noise makes the bound infinite.
     """
     xp, size = _namespace(grams), grams.shape[-1]
     eigenvalues = xp.linalg.eigvalsh(grams).clip(min=0)
     precision = xp.finfo(grams.dtype)
     norm = xp.sqrt((eigenvalues**2).sum(-1)).clip(min=scale)
-    noise = 2 * size**0.5 * precision.eps * norm + precision.tiny
-    above = eigenvalues > noise[:, None]
-    inverses = above / xp.maximum(eigenvalues, noise[:, None])
-    error = noise * xp.sqrt(inverses.sum(-1)) + (size - above.sum(-1)) ** 0.75 * xp.sqrt(noise)
+    noise = 2 * size**0.5 * precision.eps * norm + precision.tiny / precision.eps
+    error = noise * xp.sqrt((1 / xp.maximum(eigenvalues, noise[:, None])).sum(-1))
+    error[eigenvalues[:, 0] <= noise] = float("inf")
     return xp.sqrt(eigenvalues).sum(-1), error
 
 

@@ -146,11 +146,9 @@ def test_the_quick_way_is_exact_wherever_it_is_used(monkeypatch) -> None:
     scale = np.add.outer(*2 * [[f.total_variance for f in fits]])
     quick = distance_matrix(fits, list(fits))
     from_samples = np.array([[distance_to(p, x) for x in sets] for p in fits])
-    # Errors are far below what the bound allows, so it is not by luck that they are below it.
     for result in (quick, from_samples):
-        assert (np.abs(result - exact) <= 1e-2 * gaussian.TOLERANCE * scale).all()
-    # The bound sends degenerate sets, such as these, to the exact way.
-    assert from_samples.diagonal() == pytest.approx(0, abs=1e-9)
+        # The bound is the worst case, so that what passes it is far better than it demands.
+        assert (np.abs(result - exact) <= 1e-3 * gaussian.TOLERANCE * scale).all()
 
 
 def test_where_the_quick_way_loses_digits_it_is_not_used(monkeypatch) -> None:
