@@ -32,6 +32,8 @@ class Labelled:
         return [gaussian.fit(part.cpu().numpy()) for part in self.parts]
 
     def to(self, device: torch.device) -> Labelled:
+        if self.x.device == device:
+            return self
         return Labelled(self.x.to(device), self.index.to(device), self.labels)
 
 

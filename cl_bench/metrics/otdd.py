@@ -7,11 +7,11 @@ of label y: as a Gaussian ("gaussian approximation", §4.2) or as the samples th
 The outer problem is solved exactly (EMD), so OTDD(A, A) = 0 and no debiasing is needed, or with an entropic
 term (Sinkhorn, metrics/sinkhorn.py), whose bias is taken off by default. Sinkhorn's value is OT_ε with its KL
 term in all three places, OT_ε(A, B) − ½ OT_ε(A, A) − ½ OT_ε(B, B), each with the label distances of its own
-two sides. It tends to EMD's as ε → 0. At other ε it is another distance, and for two draws of one law a much
-smaller one, since detail below √ε is blurred: compare values of one solver and one relative ε.
+two sides. It tends to EMD's as ε → 0. At other ε it is another distance, much smaller for two draws of
+one law, since detail below √ε is blurred: compare values of one solver and one relative ε.
 
-microsoft/otdd solves the Sinkhorn problem at half of both costs, with ε = 0.1, in some ten annealed sweeps. Its
-scale is `scale="microsoft"`; its numbers are not converged.
+microsoft/otdd solves the Sinkhorn problem at half of both costs with ε = 0.1, in some ten annealed sweeps.
+Its scale is `scale="microsoft"`; its numbers are not converged.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ EPSILON = 0.05
 
 @dataclass(frozen=True)
 class OTDDResult:
-    """value = feature_part + label_part + entropy_part − self_part, in squared feature units; lower is closer.
+    """value = feature_part + label_part + entropy_part − self_part, squared feature units, lower is closer.
 
     feature_part, label_part: ⟨P, C_x⟩ and ⟨P, C_y⟩ of the coupling P, weighted and scaled as the value is.
     entropy_part: ε KL(P ‖ a ⊗ b). self_part: ½ OT_ε(A, A) + ½ OT_ε(B, B) if debiased. Both are 0 for EMD.
@@ -79,15 +79,16 @@ def otdd(
     feature_weight: float = 1.0,
     label_weight: float = 1.0,
 ) -> OTDDResult:
-    """Distance of two labelled sets: x (n, d) finite, y (n,) any labels; the sets may differ in size and labels.
+    """Distance of two labelled sets: x (n, d) finite, y (n,) any labels; sizes and labels may differ.
 
-    inner: the labels' laws. outer: "emd" (POT's network simplex, on the CPU, cubic in the worst case), "sinkhorn" (on
-    the device of x_a; n × m float64 three times) or "auto": EMD up to 5,000 samples a side. epsilon: Sinkhorn's,
-    relative to the median cost between A and B; 0.05 unless given. debias: take Sinkhorn's self terms off.
-    scale: "paper", or "microsoft", half of it. feature_weight, label_weight: λ_x, λ_y ≥ 0.
+    inner: the labels' laws. outer: "emd" (POT's network simplex, on the CPU, cubic in the worst case),
+    "sinkhorn" (on the device of x_a, some n × m float64 at a time) or "auto": EMD up to 5,000 samples a side.
+    epsilon: Sinkhorn's, relative to the median cost between A and B; 0.05 unless given. debias: take
+    Sinkhorn's self terms off; EMD has none. scale: "paper", or "microsoft", half of it. feature_weight,
+    label_weight: λ_x, λ_y ≥ 0.
 
-    A label with one sample has covariance 0. Raises ValueError for empty, non-finite or mismatched sets and for
-    options out of range, ArithmeticError (NotConverged) when the outer problem was not solved.
+    A label with one sample has covariance 0. Raises ValueError for empty, non-finite or mismatched sets and
+    for options out of range, ArithmeticError when the outer problem was not solved.
     """
     if outer == "emd" and epsilon is not None:
         raise ValueError('epsilon has no effect with outer="emd"')
@@ -120,7 +121,15 @@ def _by_emd(a: Labelled, b: Labelled, between: np.ndarray, weights: tuple[float,
         for n, where in ((len(a.x), i), (len(b.x), j))
     )
     return OTDDResult(
-        feature_part + label_part, feature_part, label_part, between, 0.0, 0.0, error, "emd", 0.0
+        value=feature_part + label_part,
+        feature_part=feature_part,
+        label_part=label_part,
+        label_distances=between,
+        entropy_part=0.0,
+        self_part=0.0,
+        marginal_error=error,
+        outer="emd",
+        epsilon=0.0,
     )
 
 

@@ -7,10 +7,10 @@ The value is OT_ε with its KL term, taken from the dual: mean f + mean g. That 
 another number. Only with the KL term is OT_ε(A, B) − ½ OT_ε(A, A) − ½ OT_ε(B, B) zero for A = B and
 never negative (Feydy et al. 2019). The dual's error is of second order in the marginal error.
 
-Sweeps are products of a fixed kernel exp((f + g − C)/ε) with scalings u and v, which are absorbed into f and g
-whenever ε changes or they grow large (Schmitzer 2019): many times faster than log-sum-exp sweeps, and
-as stable. ε is lowered by halves from the largest cost, so that no row of the kernel ever underflows. Sweeps are
-over-relaxed by the rate seen so far (Thibault et al. 2021; Lehmann et al. 2022; Young's formula for the rate).
+Sweeps are products of a fixed kernel exp((f + g − C)/ε) with scalings u and v, which are absorbed into f and
+g whenever ε changes or they grow large (Schmitzer 2019): many times faster than log-sum-exp sweeps, and as
+stable. ε is lowered by halves from the largest cost, so that no row of the kernel ever underflows. Sweeps are
+over-relaxed (Thibault et al. 2021), as strongly as the rate seen so far says (Lehmann et al. 2022).
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def sinkhorn(
         wanted = tolerance if last else 0.1
         u, v, error, used = _balanced(_kernel(cost, f, g, temperature), wanted, max_sweeps - sweeps)
         f, g, sweeps = f + temperature * u.log(), g + temperature * v.log(), sweeps + used
-        if not error <= wanted and sweeps >= max_sweeps:
-            raise NotConverged(error, epsilon, sweeps)
         if error <= wanted and last:
             break
+        if sweeps >= max_sweeps or math.isnan(error):
+            raise NotConverged(error, epsilon, sweeps)
         if error <= wanted:
             temperature = max(temperature / 2, epsilon)
     plan = _kernel(cost, f, g, epsilon).div_(n * m)
@@ -98,7 +98,7 @@ def _kernel(cost: Tensor, f: Tensor, g: Tensor, epsilon: float) -> Tensor:
 
 
 def _balanced(kernel: Tensor, tolerance: float, budget: int) -> tuple[Tensor, Tensor, float, int]:
-    """Scalings u, v with which the kernel's rows have mean 1 and its columns nearly so, their error, sweeps used.
+    """Scalings u, v that give the kernel's rows mean 1 and its columns nearly so; their error; sweeps used.
 
     Ends at `tolerance`, at the end of the budget, or when scalings are so large that they must be absorbed.
     """

@@ -1,19 +1,20 @@
-"""Sliced optimal transport dataset distance (K. Nguyen, H. Nguyen, T. Pham, N. Ho, "Lightspeed Geometric Dataset
-Distance via Sliced Optimal Transport", 2025, arXiv 2501.18901).
+"""Sliced optimal transport dataset distance (K. Nguyen, H. Nguyen, T. Pham, N. Ho, "Lightspeed Geometric
+Dataset Distance via Sliced Optimal Transport", 2025, arXiv 2501.18901).
 
-Each projection turns a labelled sample into one number: with θ uniform on the sphere of the features, ψ uniform on
+Each projection turns a labelled sample into one number: with θ uniform on the sphere of the features, ψ on
 that of M + 1 dimensions, and exponents k_j drawn from the Poisson law of rate j given that it is not 0,
 
-    ψ₀ ⟨θ, x⟩ + Σ_{j=1..M} ψ_j · mean over x″ of x's label of ⟨θ, x″⟩^{k_j} / k_j!
+    ψ₀ ⟨θ, x⟩ + Σ_{j=1..M} ψ_j · mean over the x″ of x's label of ⟨θ, x″⟩^{k_j} / k_j!
 
-so that a label is its law's moments along θ. The distance is the mean over projections of the 1-D W₂² of these numbers:
-n log n for each, and nothing that grows with the square of the labels.
+so that a label is its law's moments along θ. The distance is the mean over projections of the 1-D W₂² of
+these numbers: n log n for each, and nothing that grows with the square of the labels.
 
-Deviations. The paper takes moments of features as they are, which explode where |⟨θ, x⟩| is much above 1. Here both
-sets are first standardised together, z = (x − c) √d / s, c the mean of their two means and s² the mean of their
-two mean squared distances from c, so that ⟨θ, z⟩ is of size 1; and the mean is multiplied by s²/d in the end. Hence
-translations of both sets change nothing, scaling both by t multiplies the value by t², and values of
-different pairs are in the same squared feature units. It is left squared, without the paper's root.
+Deviations. The paper takes moments of features as they are, which explode where |⟨θ, x⟩| is far above 1. Here
+both sets are first standardised together, z = (x − c) √d / s, with c the mean of their two means and s² the
+mean of their two mean squared distances from c, so that ⟨θ, z⟩ is of size 1; in the end the mean over
+projections is multiplied by s²/d. Hence translating both sets changes nothing, scaling both by t multiplies
+the value by t², and values of different pairs are in the same squared feature units. It is left squared,
+without the paper's root.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def sliced_otdd(
 ) -> float:
     """Distance of two labelled sets, x (n, d) finite, y (n,) any labels; sizes and labels may differ.
 
-    In squared feature units, ≥ 0, 0 for equal sets, lower is closer; not on OTDD's scale. moments: M. The same
+    In squared feature units, ≥ 0, 0 for equal sets, lower is closer; not on OTDD's scale. moments: M. One
     seed draws the same projections anywhere; runs on the device of x_a. Raises ValueError for empty,
     non-finite or mismatched sets, and when projections or moments is below 1.
     """
@@ -75,7 +76,7 @@ def sliced_otdd(
 
 
 def _numbers(z: Tensor, index: Tensor, psi: Tensor, exponents: Tensor) -> Tensor:
-    """The one number of each sample under each projection, (n, L): z (n, L), psi (L, M + 1), exponents (L, M)."""
+    """Each sample's number under each projection, (n, L): z (n, L), psi (L, M + 1), exponents (L, M)."""
     labels = int(index.max()) + 1
     counts = torch.bincount(index, minlength=labels)[:, None]
     by_label = z.new_zeros(labels, len(psi))
@@ -90,8 +91,8 @@ def _numbers(z: Tensor, index: Tensor, psi: Tensor, exponents: Tensor) -> Tensor
 def _exponents(rng: np.random.Generator, projections: int, moments: int) -> Tensor:
     """Draws (projections, M) of the Poisson laws of rate 1 … M given that they are not 0.
 
-    The first arrival of a Poisson process, given that there is one before time j, comes at −log(1 − U (1 − e⁻ʲ));
-    what follows is Poisson of the time that is left.
+    The first arrival of a Poisson process, given one before time j, is at −log(1 − U (1 − e⁻ʲ)); how many
+    follow is Poisson of the time that is left.
     """
     rates = np.arange(1, moments + 1, dtype=np.float64)
     first = -np.log1p(rng.random((projections, moments)) * np.expm1(-rates))

@@ -1,7 +1,8 @@
-"""Squared 2-Wasserstein distances: of point sets, exact and sliced, and of samples to the normal law they should have.
+"""Squared 2-Wasserstein distances: between point sets, exact and sliced, and from samples to a normal law.
 
-All are W₂², in squared units of the samples, ≥ 0 and 0 for equal laws; lower is closer. Every sample of a set has
-the same weight, and the sets may differ in size. What is infinite, NaN, empty or of another shape raises ValueError.
+All are W₂², in squared units of the samples, ≥ 0, 0 for equal laws; lower is closer. Every sample of a set
+has the same weight, and sets may differ in size. Samples that are empty, misshapen or not finite raise
+ValueError.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ def squared_w2_to_normal(x: np.ndarray | Tensor, mean: float, std: float) -> flo
 def fitted_squared_w2_to_normal(x: np.ndarray | Tensor, mean: np.ndarray, covariance: np.ndarray) -> float:
     """W₂² of the Gaussian fitted to x (n, d) to N(mean, covariance), (d,) and (d, d) positive semi-definite.
 
-    Never above the W₂² of that law to the samples' own one (Gelbrich 1990, for 1/n covariances), and free of its
-    bias from few samples in many dimensions. See metrics/gaussian.py.
+    Sees means and covariances only, so it is never above the W₂² of the samples' own law, but for the
+    covariance's n − 1 (Gelbrich 1990). Its error falls with n as 1/n, whatever d. See metrics/gaussian.py.
     """
     mean, covariance = np.asarray(mean, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
     fit = gaussian.fit(points(x).cpu().numpy())
@@ -151,7 +152,7 @@ def blocks(directions: Tensor, rows: int) -> Iterator[Tensor]:
 
 
 def exact_plan(cost: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The optimal plan between uniform measures at `cost` (n, m): rows, columns and mass of its non-zero entries.
+    """An optimal plan of uniform measures at `cost` (n, m): rows, columns, mass of its positive entries.
 
     On the CPU (POT's network simplex). Raises ArithmeticError if the solver does not reach the optimum.
     """
