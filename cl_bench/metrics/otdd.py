@@ -39,8 +39,8 @@ Scale = Literal["paper", "microsoft"]
 
 # Up to here, in the larger set, EMD on a CPU is faster than a converged Sinkhorn and exact.
 EMD_LIMIT = 5_000
-# Of the median cost. Below 0.01 Sinkhorn may take more sweeps than it is allowed.
-EPSILON = 0.05
+# Of the median cost: tens to hundreds of sweeps, and on digits and Gaussian mixtures 2 to 15 % below EMD.
+EPSILON = 0.01
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def otdd(
 
     inner: the labels' laws. outer: "emd" (POT's network simplex, on the CPU, cubic in the worst case),
     "sinkhorn" (on the device of x_a, some n × m float64 at a time) or "auto": EMD up to 5,000 samples a side.
-    epsilon: Sinkhorn's, relative to the median cost between A and B; 0.05 unless given. debias: take
+    epsilon: Sinkhorn's, relative to the median cost between A and B; 0.01 unless given. debias: take
     Sinkhorn's self terms off; EMD has none. scale: "paper", or "microsoft", half of it. feature_weight,
     label_weight: λ_x, λ_y ≥ 0.
 

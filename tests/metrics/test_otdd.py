@@ -188,7 +188,7 @@ def test_rows_names_isometry_and_order_do_not_matter(
 
 @BOTH_INNER
 def test_permuted_labels_move_labels_only(labelled: tuple[np.ndarray, np.ndarray], inner: Inner) -> None:
-    # With features weighing enough to be left where they are, what is left is W between the labels of each row.
+    # With features weighing enough to be left where they are, what remains is W between the labels of rows.
     x, y = labelled
     shuffled = np.random.default_rng(2).permutation(y)
     result = otdd(x, y, x, shuffled, inner=inner, feature_weight=1e4)
