@@ -10,7 +10,7 @@ never negative (Feydy et al. 2019). The dual's error is of second order in the m
 Sweeps are products of a fixed kernel exp((f + g − C)/ε) with scalings u and v, which are absorbed into f and
 g whenever ε changes or they grow large (Schmitzer 2019): many times faster than log-sum-exp sweeps, and as
 stable. ε is lowered by halves from the largest cost, so that no row of the kernel ever underflows. log v is
-extrapolated from the last sweeps (Anderson 1965; on Sinkhorn's sweeps, Thibault et al. 2017, arXiv 1711.01851),
+extrapolated from the last sweeps (Anderson 1965; for Sinkhorn's, Thibault et al. 2017, arXiv 1711.01851),
 which saves most of them where plain ones are slow.
 """
 

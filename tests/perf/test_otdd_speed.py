@@ -1,12 +1,12 @@
 """Whole OTDD, n = 4,000, d = 784, 10 classes, beside the procedure of microsoft/otdd.
 
-The package is in no registry, so the other side is its procedure written anew (github.com/microsoft/otdd,
-72f1b22, MIT, with its defaults, and geomloss's tensorised Sinkhorn, MIT): Gaussians of the labels, matrix roots
-by eigenvalues pair by pair, within both sets and between them; then the debiased Sinkhorn divergence of half
-the costs, ε annealed by quarters (blur by halves) from the square of the box of features and label index to 0.1.
-It agrees with the package's own functions and geomloss 0.3.1 to 1e-14 in double precision, and is spared data
-loaders and covariances batch by batch. It runs in the package's default, single precision, which is the faster
-one; ours is exact and in double.
+The package is in no registry, so the other side is its procedure written anew (github.com/microsoft/otdd at
+72f1b22, MIT, with its defaults, and geomloss's tensorised Sinkhorn, MIT): Gaussians of the labels, matrix
+roots by eigenvalues pair by pair, within both sets and between them; then the debiased Sinkhorn divergence of
+half the costs, ε annealed by quarters (blur by halves) from the squared diagonal of the box of features and
+label index to 0.1. It agrees with the package's own functions and geomloss 0.3.1 to 1e-14 in double, and is
+spared data loaders and covariances batch by batch. It runs in the package's default, single precision, which
+is the faster one; ours is exact and in double.
 
 Run by hand on a quiet machine: `uv run pytest -m perf -s tests/perf/test_otdd_speed.py`.
 """
