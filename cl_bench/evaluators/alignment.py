@@ -2,7 +2,7 @@
 
 A. Zverev, A. S. Koepke, J. Henriques 2025 (arXiv 2512.11867) argue that generative replay loses this
 alignment. It is measured in each frozen extractor, and in the strategy's own classifier, as "own": there the
-network drifts as well as the data, so the two must be read apart. The floor there is of data that the strategy
+network drifts as well as the data, so the two must be read apart. The floor there is of data the strategy
 was trained on, beside test data: it shows how far the network's own memory parts the two.
 """
 
