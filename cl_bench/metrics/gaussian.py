@@ -210,7 +210,7 @@ def _nuclear_norms(products: Array, allowed: Array) -> Array:
     return norms
 
 
-def _root_traces(grams: Array, scale: Array = 0.0) -> tuple[Array, Array]:
+def _root_traces(grams: Array, scale: float = 0.0) -> tuple[Array, Array]:
     """Trace of the root of each positive semi-definite matrix of (g, r, r), and a bound on its error, (g,).
 
     scale: Frobenius norm of the terms that were summed to the matrix, where that is larger than its own.
