@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence
-from cl_bench.metrics.gaussian import frechet_distance
+from cl_bench.metrics.gaussian import fit, squared_distance
 from cl_bench.rows import Measurement, Metric
 
 
@@ -25,4 +25,4 @@ class Frechet(Evaluator):
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        return evidence.compare("fd", lambda a, b: frechet_distance(a.x, b.x))
+        return evidence.compare("fd", lambda a, b: squared_distance(fit(a.x), fit(b.x)))

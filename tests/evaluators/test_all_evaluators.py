@@ -88,8 +88,8 @@ def test_alignment_of_real_data_is_perfect_but_for_sampling(runs: dict[str, Run]
     for run in runs.values():
         found = last(run)
         for where in ("pca:16", "pixels"):
-            assert found[f"centroid_cosine:{where}:floor"] > 0.95
-            assert found[f"cka:{where}:floor"] > 0.95
+            assert found[f"centroid_cosine:{where}:floor"] > 0.9
+            assert found[f"cka:{where}:floor"] > 0.9
             assert found[f"domain_auc:{where}:floor"] == pytest.approx(0.5, abs=0.07)
             assert found[f"domain_auc:{where}"] >= found[f"domain_auc:{where}:floor"] - 0.03
 
