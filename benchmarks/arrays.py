@@ -17,13 +17,13 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from annotated_types import Gt, Lt
-from torch import Tensor
 
 from cl_bench import register_benchmark
 from cl_bench.benchmark import Benchmark, UnknownClasses
 from cl_bench.data_set import DataSet
 from cl_bench.errors import UserError
 from cl_bench.parametrised import Parametrised
+from cl_bench.sample_files import values
 from cl_bench.samples import Samples
 from cl_bench.stream import Modality, RealData, held_out
 
@@ -96,27 +96,8 @@ class ArrayFile(DataSet):
     ) -> tuple[Modality, Samples]:
         if len(arrays[x]) != len(arrays[y]):
             raise self._wrong(f"{x} has {len(arrays[x])} samples, {y} {len(arrays[y])} labels")
-        modality, values = self._values(x, arrays[x])
-        return modality, Samples.real(values, torch.from_numpy(np.searchsorted(classes, arrays[y])).long())
-
-    def _values(self, name: str, x: np.ndarray) -> tuple[Modality, Tensor]:
-        if x.dtype == np.uint8 and x.ndim in (3, 4):
-            if x.ndim == 3:
-                x = x[:, None]
-            elif x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
-                x = x.transpose(0, 3, 1, 2)
-            if x.shape[1] in (1, 3):
-                return "image", torch.from_numpy(np.ascontiguousarray(x))
-        elif x.dtype.kind in "fiu" and x.ndim == 2:
-            vectors = torch.from_numpy(x.astype(np.float32))
-            if not bool(vectors.isfinite().all()):
-                bad = int((~vectors.isfinite()).any(1).nonzero()[0])
-                raise self._wrong(f"{name} holds NaN or infinity, first in sample {bad}")
-            return "vector", vectors
-        raise self._wrong(
-            f"{name} is {x.dtype} {x.shape}; expected uint8 images (n, H, W), (n, H, W, C) or (n, C, H, W) "
-            "with C 1 or 3, or vectors (n, d)"
-        )
+        modality, found = values(self.path, x, arrays[x])
+        return modality, Samples.real(found, torch.from_numpy(np.searchsorted(classes, arrays[y])).long())
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cl_bench.reproduction import reproduce
     from cl_bench.runner import resume, run
     from cl_bench.samples import Samples
+    from cl_bench.set_comparison import compare_sets
     from cl_bench.strategy import Strategy
     from cl_bench.stream import Task, TaskStream
 
@@ -54,6 +55,7 @@ _WHERE = {
     "TrainingDiverged": "errors",
     "UserError": "errors",
     "compare": "finished_run",
+    "compare_sets": "set_comparison",
     "evaluate": "evaluation",
     "load_run": "finished_run",
     "load_runs": "finished_run",
@@ -78,6 +80,7 @@ __all__ = [
     "__version__",
     "available",
     "compare",
+    "compare_sets",
     "evaluate",
     "load_plugin",
     "load_run",

@@ -24,7 +24,17 @@ from cl_bench.progress import Progress
 NO_GENERATOR = "none"
 
 # Modules that read what runs have written, and touch no number of theirs.
-_AFTERWARDS = ("claims", "closed_forms", "evaluation", "jobs", "recipe", "report", "reproduction", "strict")
+_AFTERWARDS = (
+    "claims",
+    "closed_forms",
+    "evaluation",
+    "jobs",
+    "recipe",
+    "report",
+    "reproduction",
+    "set_comparison",
+    "strict",
+)
 
 # Packages whose version changes numbers.
 _NUMERIC = ("torch", "numpy", "POT", "scikit-learn", "avalanche-lib")

@@ -95,7 +95,7 @@ class Evidence:
         counts = {c: self._real.counts[c] for c in self.seen}
         return {
             "real": concat(self.stream.test).of(self.seen).first_per_class(counts),
-            "floor": self._real.floor.of(self.seen),
+            "floor": self._real.floor.first_per_class(counts),
             "replay": self.samples.first_per_class(counts),
         }
 

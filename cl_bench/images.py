@@ -23,6 +23,17 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(path for path in visible if path.is_file())
 
 
+def sides(path: Path) -> tuple[int, int]:
+    """Width and height of an image, from its header. Raises UserError when it cannot be read."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as file:
+            return file.size
+    except (UnidentifiedImageError, OSError) as error:
+        raise UserError(f"{path} cannot be read as an image ({error}); remove or replace it") from error
+
+
 def decode(paths: Sequence[Path], size: int) -> Tensor:
     """RGB images of `size`×`size` pixels, uint8 (n, 3, size, size): the largest centred square of each file,
     resized by antialiased bicubic interpolation where it has another size.

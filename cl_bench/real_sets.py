@@ -24,7 +24,6 @@ class RealSets:
 
     def __init__(self, stream: TaskStream) -> None:
         real, test = stream.train, concat(stream.test).counts()
-        self.spec = stream.spec
         self.counts = {c: min(test.get(c, 0), n // 2) for c, n in real.counts().items()}
         held = []
         for c, n in sorted(self.counts.items()):

@@ -27,6 +27,7 @@ VERBS = {
     "reproduce": ("cl_bench.cli.reproduce:ReproduceVerb", "run a published experiment and judge its claims"),
     "resume": ("cl_bench.cli.resume:ResumeVerb", "go on with an interrupted run"),
     "evaluate": ("cl_bench.cli.evaluate:EvaluateVerb", "judge a finished run again; nothing is trained"),
+    "compare-sets": ("cl_bench.cli.compare_sets:CompareSetsVerb", "all metrics between two sets of samples"),
     "generate": ("cl_bench.cli.generate:GenerateVerb", "new samples of a run's trained generator, as files"),
     "data": ("cl_bench.cli.data:DataVerb", "download data sets, and see which are here"),
     "check": ("cl_bench.cli.check:CheckVerb", "validate a strategy, benchmark or generator"),

@@ -1,0 +1,42 @@
+"""Two sets of samples compared, as a table on standard output."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cl_bench.reports.table import Cell, Column, Row, Table, digits, number
+from cl_bench.reports.terminal import show as show_tables
+
+ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+
+
+def show(found: pd.DataFrame, real: str, fake: str, per_class: bool) -> None:
+    """Print what `compare_sets` found."""
+    parts = [("sets", "All samples", found[found["class"].isna()])]
+    if per_class:
+        parts += [(f"class-{c}", str(c), part) for c, part in found.dropna(subset="class").groupby("class")]
+    tables = [_table(name, title, part) for name, title, part in parts]
+    show_tables(f"{fake} against {real}", tables, (), plain=False)
+
+
+def _table(name: str, title: str, found: pd.DataFrame) -> Table:
+    columns = (
+        Column("metric", numeric=False),
+        Column("value"),
+        Column("real vs real"),
+        Column("n"),
+        Column("name", numeric=False),
+    )
+    rows = []
+    for row in found.to_dict("records"):
+        value = None if pd.isna(row["value"]) else float(row["value"])
+        ideal = None if pd.isna(row["ideal"]) else float(row["ideal"])
+        decimals = digits(value or 0.0)
+        heading = f"{row['title']} {ARROWS[row['better']]}".strip()
+        texts = (heading, number(value, decimals), number(ideal, decimals), str(row["n"]), row["metric"])
+        rows.append(Row(tuple(Cell(text) for text in texts)))
+    caption = (
+        "↑ higher is better, ↓ lower is better. n: samples on each side. real vs real: the same between two "
+        "parts of the first set."
+    )
+    return Table(name, title, columns, tuple(rows), caption)
