@@ -15,7 +15,7 @@ import torch
 
 from cl_bench.config import chosen_evaluators, chosen_extractors
 from cl_bench.errors import UserError
-from cl_bench.evaluator import Evidence
+from cl_bench.evaluator import EXTRACTOR, Evidence
 from cl_bench.progress import Progress
 from cl_bench.real_sets import RealSets
 from cl_bench.rows import Measurement, Metric
@@ -50,8 +50,8 @@ def compare_sets(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """A row per metric and class: title, metric, class (None for all), value, ideal (what real data score),
-    better ("higher", "lower" or ""), n a side.
+    """A row per metric and class: extractor, title, metric, class (None for all), value, ideal (what real
+    data score), better ("higher", "lower" or ""), n a side.
 
     evaluators, extractors: by name; None for all that fit. Raises UserError for sets that do not go together.
     """
@@ -89,7 +89,12 @@ def compare_sets(
             progress,
         )
         found = list(_measured(judges, evidence, progress))
-    defined = {name: metric for judge in judges for name, metric in type(judge).definitions(classes).items()}
+    defined = {
+        name.replace(EXTRACTOR, cls.name): (metric, cls.name if EXTRACTOR in name else None)
+        for cls in classes
+        for judge in judges
+        for name, metric in judge.metrics.items()
+    }
     return pd.DataFrame(_rows(found, defined, real.class_names))
 
 
@@ -118,7 +123,7 @@ def _measured(judges: list[Any], evidence: Evidence, progress: Progress) -> Iter
 
 
 def _rows(
-    found: list[Measurement], defined: dict[str, Metric], class_names: tuple[str, ...]
+    found: list[Measurement], defined: dict[str, tuple[Metric, str | None]], class_names: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
     ideals = {}
     for m in found:
@@ -130,9 +135,10 @@ def _rows(
         # One group has all classes: what is said of it is said of all.
         if not known or (m.on_task is not None and m.class_ is None):
             continue
-        metric = defined[m.metric]
+        metric, extractor = defined[m.metric]
         better = {None: "", True: "higher", False: "lower"}[metric.higher_is_better]
         yield {
+            "extractor": extractor,
             "title": metric.title,
             "metric": m.metric,
             "class": None if m.class_ is None else class_names[m.class_],

@@ -12,14 +12,17 @@ ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 
 def show(found: pd.DataFrame, real: str, fake: str, per_class: bool) -> None:
     """Print what `compare_sets` found."""
-    parts = [("sets", "All samples", found[found["class"].isna()])]
-    if per_class:
-        parts += [(f"class-{c}", str(c), part) for c, part in found.dropna(subset="class").groupby("class")]
-    tables = [_table(name, title, part) for name, title, part in parts]
+    tables = []
+    for extractor, part in found.groupby("extractor", dropna=False, sort=False):
+        where = f"Features: {extractor!s}" if isinstance(extractor, str) else "Whatever the features"
+        tables.append(_table(where, part[part["class"].isna()]))
+        if per_class:
+            for c, of_class in part.dropna(subset="class").groupby("class"):
+                tables.append(_table(f"{where}, class {c}", of_class))
     show_tables(f"{fake} against {real}", tables, (), plain=False)
 
 
-def _table(name: str, title: str, found: pd.DataFrame) -> Table:
+def _table(title: str, found: pd.DataFrame) -> Table:
     columns = (
         Column("metric", numeric=False),
         Column("value"),
@@ -39,4 +42,4 @@ def _table(name: str, title: str, found: pd.DataFrame) -> Table:
         "↑ higher is better, ↓ lower is better. n: samples on each side. real vs real: the same between two "
         "parts of the first set."
     )
-    return Table(name, title, columns, tuple(rows), caption)
+    return Table(title, title, columns, tuple(rows), caption)

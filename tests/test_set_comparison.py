@@ -93,7 +93,7 @@ def test_from_files_to_a_table(halves: tuple[SampleSet, SampleSet], tmp_path: Pa
     told = capsys.readouterr().out
     assert "FD ↓" in told
     assert "coverage ↑" in told
-    assert "random-conv" in told
+    assert "Features: random-conv, class 3" in told
     found = pd.read_csv(tmp_path / "found.csv")
     assert len(found[found.metric == "fd:pixels"]) == 11
     assert main([*command, *options]) == 2
