@@ -142,7 +142,7 @@ class Evidence:
                 for word, side in sides:
                     found = distances(real, self.features(side, extractor).of(classes))
                     for metric, value in found.items():
-                        name = f"{metric}:{extractor.name}{word}"
+                        name = f"{extractor.metric(metric)}{word}"
                         yield Measurement(name, value, len(real), on_task, class_)
 
 
@@ -171,12 +171,23 @@ class Evaluator(ABC):
                 continue
             for extractor in extractors:
                 # Titles say which where there is more to say than "the usual one".
-                plain = extractor is extractors[0]
-                title = metric.title if plain else f"{metric.title} ({extractor.name})"
+                title = metric.title
+                base = name.partition(":")[0]
+                if base in extractor.known_as:
+                    usual = cls.metrics[f"{base}:{EXTRACTOR}"].title
+                    title = title.replace(usual, extractor.known_as[base].upper())
+                elif extractor is not extractors[0]:
+                    title = f"{title} ({extractor.name})"
                 doc = metric.doc.replace(EXTRACTOR, extractor.title)
-                found[name.replace(EXTRACTOR, extractor.name)] = Metric(title, metric.higher_is_better, doc)
+                found[named(extractor, name)] = Metric(title, metric.higher_is_better, doc)
         return found
 
     @abstractmethod
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
         """Yield each number as soon as it is known; pictures go to `evidence.folder`."""
+
+
+def named(extractor: type[Extractor], name: str) -> str:
+    """The metric "otdd:{extractor}:floor", say, in the features of `extractor`."""
+    base, sign, word = name.partition(f":{EXTRACTOR}")
+    return extractor.metric(base) + word if sign else name

@@ -27,7 +27,8 @@ class Extractor(ABC):
     `otdd:pixels`. title: what the features are, in captions. modalities: what it takes. scaled: whether
     features are centred and divided by the root of their total variance over real data, so that distances of
     different extractors have one unit; false where published figures have the features' own. costly: whether
-    what `learn` finds is worth keeping in the cache.
+    what `learn` finds is worth keeping in the cache. known_as: names that metrics in these features have in
+    the literature.
     """
 
     name: ClassVar[str] = ""
@@ -35,6 +36,7 @@ class Extractor(ABC):
     modalities: ClassVar[tuple[Modality, ...]] = ("image", "vector")
     scaled: ClassVar[bool] = True
     costly: ClassVar[bool] = False
+    known_as: ClassVar[dict[str, str]] = {}
 
     def __init__(self, spec: StreamSpec, device: torch.device) -> None:
         """Raises UserError where the stream's data do not fit, or weights are missing."""
@@ -64,6 +66,11 @@ class Extractor(ABC):
         return {"title": self.title}
 
     # The same for all.
+
+    @classmethod
+    def metric(cls, base: str) -> str:
+        """Name of the metric `base` in these features: "fd:pixels", but "fid"."""
+        return cls.known_as.get(base, f"{base}:{cls.name}")
 
     def fit(self, real: RealSets, progress: Progress) -> None:
         """Learn, then fix the unit."""

@@ -15,7 +15,7 @@ import torch
 
 from cl_bench.config import chosen_evaluators, chosen_extractors
 from cl_bench.errors import UserError
-from cl_bench.evaluator import EXTRACTOR, Evidence
+from cl_bench.evaluator import EXTRACTOR, Evidence, named
 from cl_bench.progress import Progress
 from cl_bench.real_sets import RealSets
 from cl_bench.rows import Measurement, Metric
@@ -90,7 +90,7 @@ def compare_sets(
         )
         found = list(_measured(judges, evidence, progress))
     defined = {
-        name.replace(EXTRACTOR, cls.name): (metric, cls.name if EXTRACTOR in name else None)
+        named(cls, name): (metric, cls.name if EXTRACTOR in name else None)
         for cls in classes
         for judge in judges
         for name, metric in judge.metrics.items()
