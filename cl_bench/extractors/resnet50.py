@@ -1,7 +1,7 @@
 """ImageNet features of torchvision's ResNet-50.
 
 K. He et al., "Deep Residual Learning", 2016; weights IMAGENET1K_V2 of torchvision. Images are resized to
-224×224 pixels, bilinearly and antialiased, as for torchvision's own test, but whole: no margin is cropped away.
+224×224 pixels, bilinearly and antialiased, as for torchvision's own test, but whole: no margin is cut off.
 """
 
 from __future__ import annotations
