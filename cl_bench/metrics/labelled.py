@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cl_bench.metrics import gaussian
-from cl_bench.metrics.wasserstein import points
+from cl_bench.metrics.pairwise import as_features
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def labelled(x: np.ndarray | Tensor, y: np.ndarray | Tensor) -> Labelled:
     """x (n, d) finite, n ≥ 1, and y (n,) of any labels, on the device of x. Raises ValueError."""
     if len(x) == 0:
         raise ValueError("expected labelled samples, got an empty set")
-    x = points(x)
+    x = as_features(x, "samples")
     labels, index = np.unique(y.cpu().numpy() if isinstance(y, Tensor) else y, return_inverse=True)
     if index.shape != (len(x),):
         raise ValueError(f"expected one label a sample, got labels {index.shape} for {len(x)} samples")

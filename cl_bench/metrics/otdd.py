@@ -25,9 +25,9 @@ from torch import Tensor
 
 from cl_bench.metrics import gaussian
 from cl_bench.metrics.labelled import Labelled, labelled
+from cl_bench.metrics.pairwise import same_dimensions
 from cl_bench.metrics.sinkhorn import self_transport_value, sinkhorn
 from cl_bench.metrics.wasserstein import (
-    check_same_dimensions,
     exact_plan,
     squared_distances,
     squared_w2,
@@ -101,7 +101,7 @@ def otdd(
             raise ValueError(f"unknown option {option!r}; expected one of {', '.join(get_args(choices))}")
 
     a, b = labelled(x_a, y_a), labelled(x_b, y_b)
-    check_same_dimensions(a.x, b.x)
+    same_dimensions(a.x, b.x)
     factor = 1.0 if scale == "paper" else 0.5
     weights = factor * feature_weight, factor * label_weight
     between = _label_distances(a, b, inner)

@@ -45,11 +45,14 @@ def as_pair(
     """Two sets of as many features each, on the device of the first. Raises ValueError."""
     first = as_features(real, names[0], at_least[0])
     second = as_features(fake, names[1], at_least[1]).to(first.device)
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(
-            f"{names[0]} has {first.shape[1]} features a sample, {names[1]} has {second.shape[1]}"
-        )
+    same_dimensions(first, second)
     return first, second
+
+
+def same_dimensions(a: Tensor, b: Tensor) -> None:
+    """Raises ValueError unless the two sets have as many dimensions."""
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"the sets have {a.shape[1]} and {b.shape[1]} dimensions")
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from cl_bench.metrics.labelled import labelled
+from cl_bench.metrics.pairwise import same_dimensions
 from cl_bench.metrics.wasserstein import (
     blocks,
-    check_same_dimensions,
     squared_w2_columns,
     unit_vectors,
 )
@@ -52,7 +52,7 @@ def sliced_otdd(
         raise ValueError(f"projections and moments must be at least 1, got {projections} and {moments}")
     a, b = labelled(x_a, y_a), labelled(x_b, y_b)
     b = b.to(a.x.device)
-    check_same_dimensions(a.x, b.x)
+    same_dimensions(a.x, b.x)
     centre = (a.x.mean(0) + b.x.mean(0)) / 2
     d = a.x.shape[1]
     size = ((a.x - centre).square().sum(1).mean() + (b.x - centre).square().sum(1).mean()) / (2 * d)

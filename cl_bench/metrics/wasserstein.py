@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from cl_bench.metrics import gaussian
+from cl_bench.metrics.pairwise import as_features, as_pair
 
 # Values sorted at a time, so that memory does not grow with the number of directions.
 _BLOCK = 1 << 24
@@ -28,8 +29,7 @@ def squared_w2(x: np.ndarray | Tensor, y: np.ndarray | Tensor) -> float:
     The simplex is cubic in the worst case and holds n × m costs: meant for some thousands of points. It runs
     on the CPU wherever the points are.
     """
-    x, y = points(x), points(y)
-    check_same_dimensions(x, y)
+    x, y = as_pair(x, y, names=("first set", "second set"))
     if x.shape[1] == 1:
         return float(squared_w2_columns(x, y)[0])
     rows, columns, mass = exact_plan(squared_distances(x, y))
@@ -44,8 +44,7 @@ def sliced_squared_w2(
     d times this is the scale of W₂²: a translation by c costs ‖c‖²/d in expectation. Never above W₂². Costs
     n log n for each direction; runs on the device of `x`. The same seed draws the same directions anywhere.
     """
-    x, y = points(x), points(y)
-    check_same_dimensions(x, y)
+    x, y = as_pair(x, y, names=("first set", "second set"))
     if projections < 1:
         raise ValueError(f"projections must be at least 1, got {projections}")
     directions = unit_vectors(np.random.default_rng(seed), projections, x.shape[1]).to(x.device)
@@ -62,7 +61,7 @@ def squared_w2_to_normal(x: np.ndarray | Tensor, mean: float, std: float) -> flo
     The integral over u in (0, 1) of (F⁻¹(u) − μ − σ Φ⁻¹(u))², with F⁻¹ = x₍ᵢ₎ on ((i−1)/n, i/n], is
     mean (x − μ)² − 2σ Σᵢ (x₍ᵢ₎ − μ)(φ(zᵢ₋₁) − φ(zᵢ)) + σ², with zᵢ = Φ⁻¹(i/n) and φ the normal density.
     """
-    flat = points(x if x.ndim == 2 else x[:, None])
+    flat = as_features(x if x.ndim == 2 else x[:, None], "samples")
     if flat.shape[1] != 1:
         raise ValueError(f"expected 1-D samples, got {flat.shape[1]} dimensions")
     if not (math.isfinite(mean) and math.isfinite(std) and std >= 0):
@@ -85,7 +84,7 @@ def fitted_squared_w2_to_normal(x: np.ndarray | Tensor, mean: np.ndarray, covari
     covariance's n − 1 (Gelbrich 1990). Its error falls with n as 1/n, whatever d. See metrics/gaussian.py.
     """
     mean, covariance = np.asarray(mean, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
-    fit = gaussian.fit(points(x).cpu().numpy())
+    fit = gaussian.fit(as_features(x, "samples").cpu().numpy())
     d = len(fit.mean)
     if mean.shape != (d,) or covariance.shape != (d, d):
         raise ValueError(
@@ -98,25 +97,6 @@ def fitted_squared_w2_to_normal(x: np.ndarray | Tensor, mean: np.ndarray, covari
         raise ValueError(f"covariance is not positive semi-definite: eigenvalue {variances[0]:.3g}")
     factor = np.sqrt(np.maximum(variances, 0))[:, None] * axes.T
     return gaussian.squared_distance(fit, gaussian.GaussianFit(mean, factor))
-
-
-def points(x: np.ndarray | Tensor) -> Tensor:
-    """x as a finite float64 tensor (n, d), n ≥ 1, on its own device."""
-    if isinstance(x, Tensor):
-        made = x.detach().double()
-    else:
-        made = torch.from_numpy(np.array(x, dtype=np.float64, order="C"))
-    if made.ndim != 2 or len(made) == 0 or made.shape[1] == 0:
-        raise ValueError(f"expected samples as (n, d) with n ≥ 1, got shape {tuple(made.shape)}")
-    if not made.isfinite().all():
-        raise ValueError("samples hold NaN or infinity")
-    return made
-
-
-def check_same_dimensions(x: Tensor, y: Tensor) -> None:
-    """Raises ValueError unless the two sets have as many dimensions."""
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(f"the sets have {x.shape[1]} and {y.shape[1]} dimensions")
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:

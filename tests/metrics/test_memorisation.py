@@ -95,7 +95,7 @@ def test_invariant_to_order_shift_scale_rotation_and_blocks(monkeypatch: pytest.
         (np.zeros((1, 2)), np.zeros((3, 2)), "train: 1 samples, need at least 2"),
         (np.zeros((3, 2)), np.zeros((0, 2)), "fake: 0 samples"),
         (np.zeros((3, 2)), np.full((3, 2), np.nan), "fake: features hold NaN"),
-        (np.zeros((3, 2)), np.zeros((3, 1)), "train has 2 features a sample, fake has 1"),
+        (np.zeros((3, 2)), np.zeros((3, 1)), "the sets have 2 and 1 dimensions"),
     ],
 )
 def test_refuses_what_has_no_neighbours(train: np.ndarray, fake: np.ndarray, message: str) -> None:

@@ -212,7 +212,7 @@ def test_tensors_of_any_precision_and_arrays_agree(sets: tuple[np.ndarray, np.nd
         (np.zeros((5, 2)), np.zeros((9, 2)), r"real: 5 samples, need at least 6"),
         (np.zeros((9, 2)), np.zeros((3, 2)), r"fake: 3 samples, need at least 4"),
         (np.zeros((9, 2)), np.zeros((0, 2)), r"fake: 0 samples"),
-        (np.zeros((9, 2)), np.zeros((9, 3)), r"real has 2 features a sample, fake has 3"),
+        (np.zeros((9, 2)), np.zeros((9, 3)), "the sets have 2 and 3 dimensions"),
         (np.zeros(9), np.zeros((9, 2)), r"expected features as \(n, d\), got shape \(9,\)"),
         (np.zeros((9, 0)), np.zeros((9, 0)), r"expected features"),
         (np.full((9, 2), np.nan), np.zeros((9, 2)), r"real: features hold NaN"),

@@ -165,7 +165,7 @@ X = np.zeros((3, 2))
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: squared_w2(X[:0], X), "n ≥ 1"),
+        (lambda: squared_w2(X[:0], X), "need at least 1|expected features"),
         (lambda: squared_w2(X, np.full((2, 2), np.nan)), "NaN"),
         (lambda: squared_w2(X, X[:, :1]), "2 and 1 dimensions"),
         (lambda: squared_w2(X[0], X), "shape"),
@@ -173,7 +173,7 @@ X = np.zeros((3, 2))
         (lambda: sliced_squared_w2(X, X[:, :1]), "2 and 1 dimensions"),
         (lambda: squared_w2_to_normal(X, 0, 1), "1-D"),
         (lambda: squared_w2_to_normal(X[:, 0], 0, -1), "std ≥ 0"),
-        (lambda: squared_w2_to_normal(X[:0, 0], 0, 1), "n ≥ 1"),
+        (lambda: squared_w2_to_normal(X[:0, 0], 0, 1), "need at least 1|expected features"),
         (lambda: fitted_squared_w2_to_normal(X, np.zeros(3), np.eye(3)), "expected mean"),
         (lambda: fitted_squared_w2_to_normal(X, np.zeros(2), -np.eye(2)), "positive semi-definite"),
         (lambda: fitted_squared_w2_to_normal(X, np.zeros(2), np.full((2, 2), np.nan)), "NaN"),
