@@ -27,7 +27,7 @@ Array: TypeAlias = Any
 # From this many rows on, a CPU finds singular values markedly quicker by the Gram matrix: 1.2 times at 50
 # rows, 1.9 times at 1000. On CUDA it is taken throughout: there symmetric eigenvalues come in batches,
 # singular values one matrix at a time.
-GRAM_FROM = 512
+GRAM_FROM = 256
 
 # That way may cost a distance this share of the two total variances: a bound on the worst case. On sets whose
 # variances fall as 1/i … 1/i² it cost 1e-12 or less.
