@@ -8,8 +8,8 @@ label index to 0.1. It agrees with the package's own functions and geomloss 0.3.
 spared data loaders and covariances batch by batch. It runs in the package's default, single precision, which
 is the faster one; ours is exact and in double.
 
-The network simplex has one thread, the other side uses all: run by hand on a quiet machine, with one thread for
-both, `OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 uv run pytest -m perf -s tests/perf/test_otdd_speed.py`.
+The network simplex has one thread, the other side uses all: run by hand on a quiet machine, with one thread
+for both, `OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 uv run pytest -m perf -s tests/perf/test_otdd_speed.py`.
 """
 
 from __future__ import annotations
