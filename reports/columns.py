@@ -42,6 +42,9 @@ _UNSHOWN = {
     "forgetting_task_il",
 }
 
+# More further metrics than these would make a table too wide: they get one of their own, a row each.
+MOST_FURTHER = 3
+
 # A metric "m:floor" or "m:real" is what a perfect generator would score; it stands beside "m".
 IDEALS = ("floor", "real")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cl_bench.reports import captions, numbers
-from cl_bench.reports.columns import FINAL, OTDD, decimals, further, ideal
+from cl_bench.reports.columns import FINAL, IDEALS, MOST_FURTHER, OTDD, decimals, further, ideal
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number
@@ -47,7 +47,9 @@ def after(line: Line, metric: str, t: int) -> Statistic | None:
 def tables(group: Group, index: int = 1) -> list[Table]:
     """The final values and the values after each task of `group`, the `index`-th of its report."""
     definitions = Definitions(group.runs)
-    return [_final(group, definitions, index), _course(group, definitions, index)]
+    more = further(definitions, [numbers.overall(run) for run in group.runs])
+    found = [_final(group, definitions, index), _course(group, definitions, index)]
+    return [*found, _further(group, definitions, more, index)] if len(more) > MOST_FURTHER else found
 
 
 def shown_metrics(groups: list[Group]) -> list[str]:
@@ -88,7 +90,8 @@ def wide(groups: list[Group]) -> pd.DataFrame:
 def _final(group: Group, definitions: Definitions, index: int) -> Table:
     frames = [numbers.overall(run) for run in group.runs]
     measured = {str(name) for frame in frames for name in frame.columns}
-    names = [*FINAL, *further(definitions, frames)]
+    more = further(definitions, frames)
+    names = [*FINAL, *(more if len(more) <= MOST_FURTHER else ())]
     last = group.num_tasks - 1
     columns = [
         Column("strategy", numeric=False),
@@ -118,6 +121,40 @@ def _final(group: Group, definitions: Definitions, index: int) -> Table:
         f"{' ' + about if about else ''}{_partial(found, group)}"
     )
     return Table(f"final-{index}", f"Final values: {group.title}", tuple(columns), tuple(rows), caption)
+
+
+def _further(group: Group, definitions: Definitions, names: list[str], index: int) -> Table:
+    last, there = group.num_tasks - 1, [line for line in there if line.runs]
+    columns = [
+        Column("metric", numeric=False),
+        *(Column(f"{_title(line)}, {line.generator or NOTHING}") for line in there),
+        Column("real data"),
+        Column("name", numeric=False),
+    ]
+    found = {(line, name): after(line, name, last) for line in there for name in names}
+    rows = []
+    for name in names:
+        best = _best(name, group, definitions, found)
+        cells = [Cell(definitions[name].heading)]
+        for line in there:
+            cell = found[line, name]
+            cells.append(Cell(_text(cell, len(line.runs), name), cell is not None and cell.mean == best))
+        perfect = next(
+            (
+                value
+                for word in IDEALS
+                if (value := mean_over_runs(group, f"{name}:{word}", last)) is not None
+            ),
+            None,
+        )
+        cells.append(Cell(number(perfect, decimals(name, perfect))))
+        rows.append(Row((*cells, Cell(name))))
+    caption = (
+        f"Further metrics after the last task, over all classes. {captions.SEEDS} {captions.ARROWS} Best "
+        "strategy bold, bounds aside. real data: other real data at the same n."
+        f"{_partial(found, group)}"
+    )
+    return Table(f"further-{index}", f"Further metrics: {group.title}", tuple(columns), tuple(rows), caption)
 
 
 def _course(group: Group, definitions: Definitions, index: int) -> Table:

@@ -8,7 +8,18 @@ import pandas as pd
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, numbers
-from cl_bench.reports.columns import ACCURACY, DRIFT, FD, MATRIX, OTDD, OTDD_SLOPE, decimals, further, ideal
+from cl_bench.reports.columns import (
+    ACCURACY,
+    DRIFT,
+    FD,
+    MATRIX,
+    MOST_FURTHER,
+    OTDD,
+    OTDD_SLOPE,
+    decimals,
+    further,
+    ideal,
+)
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
 from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number
@@ -27,12 +38,17 @@ COSTS = (
 def tables(run: Run) -> list[Table]:
     """All tables of `run`. Without distances by task there is no table of them."""
     definitions, overall = Definitions([run]), numbers.overall(run)
-    found = [_accuracy(run, definitions, overall), _drift(run, definitions, overall)]
+    judged = numbers.sizes(run, MATRIX, "task") or not len(overall)
+    found = [_accuracy(run, definitions, overall)] if judged else []
+    found.append(_drift(run, definitions, overall))
     by_task = numbers.per_task(run, OTDD)
     if by_task.notna().any(axis=None):
         found.append(_distance_by_task(run, definitions, by_task))
     if OTDD in overall.columns:
         found.append(_distance_by_class(run, definitions))
+    more = further(definitions, [overall])
+    if len(more) > MOST_FURTHER:
+        found.append(_further(run, definitions, overall, more))
     return found
 
 
@@ -100,7 +116,8 @@ def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Tabl
 
 
 def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
-    names = [*DRIFT, *further(definitions, [overall])]
+    more = further(definitions, [overall])
+    names = [*DRIFT, *(more if len(more) <= MOST_FURTHER else ())]
     columns = [
         *_leading(),
         *(Column(definitions[name].heading) for name in names),
@@ -164,6 +181,23 @@ def _distance_by_class(run: Run, definitions: Definitions) -> Table:
     caption = f"Each class after task {last + 1}, floor in brackets. {captions.distances(shown, n)}"
     title = f"{definitions[OTDD].title} by class, after task {last + 1}"
     return Table("otdd-by-class", title, tuple(columns), tuple(rows), caption)
+
+
+def _further(run: Run, definitions: Definitions, overall: pd.DataFrame, names: list[str]) -> Table:
+    columns = [
+        Column("metric", numeric=False),
+        *(Column(str(t + 1), group="after task", flat=f"task {t + 1}") for t in overall.index),
+        Column("name", numeric=False),
+    ]
+    rows = []
+    for name in names:
+        texts = [definitions[name].heading, *(_beside_ideal(overall, t, name) for t in overall.index), name]
+        rows.append(Row(tuple(map(Cell, texts))))
+    caption = (
+        "Over all classes seen, after each task. floor, real: the same of other real data at the same n. "
+        f"{captions.ARROWS}{_unfinished(run)}"
+    )
+    return Table("further", "Further metrics", tuple(columns), tuple(rows), caption)
 
 
 def _leading() -> list[Column]:

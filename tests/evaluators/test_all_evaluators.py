@@ -8,6 +8,7 @@ import pytest
 from cl_bench import registry
 from cl_bench.config import chosen_evaluators, chosen_extractors
 from cl_bench.finished_run import Run
+from cl_bench.reports import comparison, lines, per_task
 
 ADDED = (
     "alignment",
@@ -115,3 +116,16 @@ def test_recall_of_each_class_is_the_tasks_accuracy(runs: dict[str, Run]) -> Non
     assert sorted(recall["class"]) == list(range(10))
     assert (recall.value * recall.n).sum() / recall.n.sum() > 0.9
     assert 0 <= last(runs["joint"])["ece_class_il"] < 0.2
+
+
+def test_many_metrics_have_a_table_of_their_own(runs: dict[str, Run]) -> None:
+    alone = {table.name: table for table in per_task.tables(runs["joint"])}
+    assert "accuracy" not in alone
+    assert len(alone["drift"].columns) < 14
+    further = alone["further"]
+    (row,) = [row for row in further.rows if row.cells[-1].text == "cfd:pca:16"]
+    assert [cell.text.count("floor") for cell in row.cells] == [0, 1, 1, 0]
+    (group,) = lines.groups(list(runs.values()))
+    together = {table.name: table for table in comparison.tables(group)}
+    (row,) = [row for row in together["further-1"].rows if row.cells[-1].text == "cfd:pca:16"]
+    assert len(row.cells) == len(together["further-1"].columns) == 5
