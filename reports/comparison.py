@@ -124,7 +124,7 @@ def _final(group: Group, definitions: Definitions, index: int) -> Table:
 
 
 def _further(group: Group, definitions: Definitions, names: list[str], index: int) -> Table:
-    last, there = group.num_tasks - 1, [line for line in there if line.runs]
+    last, there = group.num_tasks - 1, [line for line in group.lines if line.runs]
     columns = [
         Column("metric", numeric=False),
         *(Column(f"{_title(line)}, {line.generator or NOTHING}") for line in there),
