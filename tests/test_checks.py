@@ -30,9 +30,13 @@ def problems(findings: Iterator[Finding]) -> list[str]:
 NAMES = [name for name in strategies.names() if name != "avalanche"] + ["avalanche:EWC", "avalanche:iCaRL"]
 
 
+# AlexNet takes a minute and says nothing more about the contract.
+SMALLER = {"ddgr-reference": {"classifier": "mlp"}}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_strategies_pass(name: str) -> None:
-    findings = list(check_strategy(Request(name, device="cpu")))
+    findings = list(check_strategy(Request(name, device="cpu", options=SMALLER.get(name, {}))))
     assert [problem for _, problem in findings] == [None] * 9
 
 
