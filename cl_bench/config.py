@@ -29,11 +29,13 @@ _AFTERWARDS = (
     "closed_forms",
     "evaluation",
     "jobs",
+    "quantities",
     "recipe",
     "report",
     "reproduction",
     "set_comparison",
     "strict",
+    "verdicts",
 )
 
 # Packages whose version changes numbers.

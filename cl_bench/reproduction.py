@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from cl_bench import registry
-from cl_bench.claims import Judged, judge, observe
 from cl_bench.config import NO_GENERATOR
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT
 from cl_bench.errors import TrainingDiverged, UserError
@@ -22,8 +21,10 @@ from cl_bench.finished_run import Run
 from cl_bench.jobs import side_by_side
 from cl_bench.processes import launched
 from cl_bench.progress import Progress
+from cl_bench.quantities import observe
 from cl_bench.recipe import Configuration, Recipe, Scale, find_recipe, options_of
 from cl_bench.runner import run as run_once
+from cl_bench.verdicts import Judged, judge
 
 RESULTS = "reproduce"
 

@@ -9,7 +9,6 @@ from itertools import count
 
 import pandas as pd
 
-from cl_bench.claims import LEAST_REPLICAS, LEAST_SEEDS, Judged
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, numbers
 from cl_bench.reports.columns import ideal
@@ -18,6 +17,7 @@ from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table
 from cl_bench.reproduction import Attempt, Reproduction
+from cl_bench.verdicts import LEAST_REPLICAS, LEAST_SEEDS, Judged
 
 RULES = (
     "Verdicts follow from the numbers per seed: one-sided t-tests at 5 %, "

@@ -12,8 +12,10 @@ import pytest
 from scipy.stats import t as student
 
 from cl_bench import closed_forms
-from cl_bench.claims import Claim, ClosedForm, Expected, Judged, Observation, Quantity, judge, number_of
+from cl_bench.claims import Claim, ClosedForm, Expected, Quantity
 from cl_bench.errors import UserError
+from cl_bench.quantities import Observation, number_of
+from cl_bench.verdicts import Judged, judge
 
 Rows = Mapping[str, Sequence[float | None]]
 
