@@ -187,7 +187,7 @@ def resolve(request: Request, progress: Progress | None = None) -> Resolved:
     else:
         raise unknown("generator", generator_name, [*registry.generators.names(), NO_GENERATOR])
     evaluators = chosen_evaluators(request.evaluators)
-    extractors = chosen_extractors(request.extractors, evaluators)
+    extractors = chosen_extractors(request.extractors or benchmark.extractors, evaluators)
     classes = {"strategy": strategy, "benchmark": benchmark, "generator": generator}
     for kind, cls in classes.items():
         _has_argument(kind, cls)

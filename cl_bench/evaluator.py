@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cl_bench.extractor import Extractor
+from cl_bench.law import Law
 from cl_bench.progress import Progress
 from cl_bench.real_sets import RealSets
 from cl_bench.rows import Measurement, Metric, Row
@@ -21,7 +22,7 @@ from cl_bench.samples import Samples, concat
 from cl_bench.stream import TaskStream
 
 EXTRACTOR = "{extractor}"
-Need = Literal["predictions", "samples", "features"]
+Need = Literal["predictions", "samples", "features", "classes", "law"]
 Side = Literal["real", "floor", "replay"]
 
 
@@ -55,6 +56,7 @@ class Evidence:
         after_task: int,
         predictions: Callable[[int], Tensor],
         own: Callable[[Tensor], Tensor | None],
+        law: Callable[[], Law | None],
         samples: Samples | None,
         real: RealSets,
         extractors: tuple[Extractor, ...],
@@ -64,7 +66,7 @@ class Evidence:
         progress: Progress,
     ) -> None:
         self.stream, self.after_task, self.samples = stream, after_task, samples
-        self._predictions, self._own = predictions, own
+        self._predictions, self._own, self._law = predictions, own, law
         self._real, self._extractors = real, extractors
         self._features: dict[tuple[str, Side], Features] = {}
         self.history, self.folder, self.device, self.progress = history, folder, device, progress
@@ -78,6 +80,10 @@ class Evidence:
     def predictions(self, on_task: int) -> Tensor:
         """Logits (n, num_classes) on the test set of group `on_task`, whether learned yet or not."""
         return self._predictions(on_task)
+
+    def law(self) -> Law | None:
+        """The law that the strategy's samples come from, where that is known."""
+        return self._law()
 
     @property
     def extractors(self) -> tuple[Extractor, ...]:
@@ -149,16 +155,18 @@ class Evidence:
 class Evaluator(ABC):
     """Turns evidence into measurements.
 
-    needs: what it reads; one that needs samples is left out for strategies that are not generative.
-    before_first: whether it also judges the untrained strategy (after_task −1). default: whether it judges
-    runs whose evaluators nobody named. metrics: what it yields; "{extractor}" in name and text stands for
-    each extractor.
+    needs: what it reads: "predictions"; "samples" of a generative strategy; "features" of them; "classes",
+    two at least, as predictions do; the known "law" of the data. Where that is not to be had it is left out.
+    replicated: whether it also judges streams of several replicas. before_first: whether it also judges the
+    untrained strategy (after_task −1). default: whether it judges runs whose evaluators nobody named.
+    metrics: what it yields; "{extractor}" in name and text stands for each extractor.
     """
 
     name: ClassVar[str] = ""
     needs: ClassVar[frozenset[Need]] = frozenset()
     before_first: ClassVar[bool] = False
     default: ClassVar[bool] = True
+    replicated: ClassVar[bool] = False
     metrics: ClassVar[dict[str, Metric]] = {}
 
     @classmethod
@@ -181,6 +189,18 @@ class Evaluator(ABC):
                 doc = metric.doc.replace(EXTRACTOR, extractor.title)
                 found[named(extractor, name)] = Metric(title, metric.higher_is_better, doc)
         return found
+
+    @classmethod
+    def fits(cls, stream: TaskStream, generative: bool) -> bool:
+        """Whether there is what it needs. generative: whether the strategy is."""
+        spec = stream.spec
+        return (
+            (generative or "samples" not in cls.needs)
+            and (spec.num_classes > 1 or not cls.needs & {"predictions", "classes"})
+            and (spec.modality != "text" or "features" not in cls.needs)
+            and (stream.law is not None or "law" not in cls.needs)
+            and (spec.replicas == 1 or cls.replicated)
+        )
 
     @abstractmethod
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:

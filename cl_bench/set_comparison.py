@@ -37,7 +37,7 @@ EVALUATORS = (
     "prdc",
     "transport",
 )
-EXTRACTORS = {"image": ("pixels", "random-conv"), "vector": ("pixels",)}
+EXTRACTORS = {"image": ("pixels", "random-conv"), "vector": ("identity",)}
 LEAST = 6  # samples of a class of the first set: two for each third
 
 
@@ -80,6 +80,7 @@ def compare_sets(
             0,
             _nothing,
             _nothing,
+            lambda: None,
             samples,
             sets,
             tuple(fitted),
