@@ -1,4 +1,4 @@
-"""What benchmarks share whose data are drawn from a known law: the ground truth of self-consuming loops.
+"""What benchmarks share whose data are drawn: the ground truth of self-consuming loops, often a known law.
 
 One class, so that nothing is classified and generators learn the law itself. `replicas` copies of the
 experiment, independent of each other, lie side by side along the first axis of a sample: generators that keep
@@ -44,17 +44,17 @@ class DrawnOptions:
 
 
 class DrawnBenchmark(StationaryBenchmark):
-    """Subclasses give `law` and `draw`."""
+    """Subclasses give `draw`, and `law` where what is drawn from has parameters."""
 
-    source = "drawn from a known law by a fixed seed"
+    source = "drawn by a fixed seed"
     Options: ClassVar[type] = DrawnOptions
     extractors = ("identity",)
     modality: ClassVar[Modality] = "vector"
     vocabulary = 0
 
-    @abstractmethod
-    def law(self) -> Law:
-        """What is drawn from."""
+    def law(self) -> Law | None:
+        """What is drawn from, where its parameters say it all."""
+        return None
 
     @abstractmethod
     def draw(self, n: int) -> Tensor:

@@ -103,10 +103,10 @@ class CategoricalLaw(Law):
 
 @dataclass(frozen=True)
 class LinearLaw(Law):
-    """y = ⟨weights, x⟩ + noise · N(0, 1), x ~ N(0, I_d): weights (R, d) float64."""
+    """y = ⟨weights, x⟩ + noise · N(0, 1), x ~ N(0, I_d): weights (R, d), noise (R,) ≥ 0, float64."""
 
     weights: Tensor
-    noise: float
+    noise: Tensor
 
     def compared(self, truth: Law) -> dict[str, Tensor]:
         if not isinstance(truth, LinearLaw):

@@ -49,7 +49,7 @@ class DDPMOptions(ImageDiffusionOptions):
 
 @register_generator("ddpm")
 class DDPM(ImageDiffusion):
-    """Denoising diffusion of images: UNet, ε- or v-prediction, DPM-Solver++, guidance."""
+    """Denoising diffusion of images or vectors: UNet, ε- or v-prediction, DPM-Solver++, guidance."""
 
     paper = "Ho et al. 2020, arXiv 2006.11239; Nichol and Dhariwal 2021; Salimans and Ho 2022"
     Options = DDPMOptions
@@ -99,7 +99,7 @@ class DDPM(ImageDiffusion):
         scheduler.set_timesteps(steps, device=self.device)
         if self.options.sampler in LOG_SPACED:
             _space_evenly(scheduler, steps)
-        x = noise(generators, self.spec.shape, self.device)
+        x = noise(generators, self.unit.shape, self.device)
         more = {"generator": generators} if self.options.sampler == "ancestral" else {}
         for t in scheduler.timesteps:
             alpha, sigma = (float(v) for v in signal_and_noise(t.double()))

@@ -41,7 +41,7 @@ class EDMOptions(ImageDiffusionOptions):
 
 @register_generator("edm")
 class EDM(ImageDiffusion):
-    """Diffusion of images with Karras preconditioning and a deterministic Heun sampler."""
+    """Diffusion of images or vectors with Karras preconditioning and a deterministic Heun sampler."""
 
     paper = "Karras et al. 2022, arXiv 2206.00364"
     Options = EDMOptions
@@ -74,7 +74,7 @@ class EDM(ImageDiffusion):
     def denoise(self, generators: list[torch.Generator], y: Tensor, guide: Guide | None) -> Tensor:
         steps = self.options.sampling_steps if guide is None or guide.steps is None else guide.steps
         sigmas = noise_levels(steps)
-        x = sigmas[0] * noise(generators, self.spec.shape, self.device)
+        x = sigmas[0] * noise(generators, self.unit.shape, self.device)
         for now, then in itertools.pairwise([*sigmas, 0.0]):
             slope = self._slope(x, now, y, guide)
             ahead = x + (then - now) * slope

@@ -1,4 +1,4 @@
-"""Flow matching: a velocity field of images along straight paths from noise, paired by optimal transport.
+"""Flow matching: a velocity field along straight paths from noise to data, paired by optimal transport.
 
 Papers: Y. Lipman et al., "Flow Matching for Generative Modeling", 2023 (arXiv 2210.02747); A. Tong et al.,
 "Improving and Generalizing Flow-Based Generative Models with Minibatch Optimal Transport", 2024 (2302.00482),
@@ -8,10 +8,11 @@ OT-CFM.
   sampling: dx/dt = network(x, t, y), t from 0 to 1
 
 With `coupling=ot` the noise of a batch is dealt out to its images so that the total squared distance is
-least, within each class (between equally many points optimal transport is an assignment, solved exactly by
-SciPy): dealt out across classes, the noise of a class would no longer be Gaussian.
+least, within each class (between equally many points the optimal plan is an assignment, solved exactly by SciPy,
+of the same cost as the network simplex of POT): dealt out across classes, the noise of a class would no longer be Gaussian.
 
-Deviations: σ_min = 0; Euler's method by default; the estimate x̂ = x_t + (1 − t) v is clipped at each step.
+Deviations: σ_min = 0; Euler's method by default; the estimate x̂ = x_t + (1 − t) v of images is clipped at
+each step.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class FlowOptions(ImageDiffusionOptions):
 
 @register_generator("flow")
 class Flow(ImageDiffusion):
-    """Flow matching of images with minibatch optimal transport (OT-CFM)."""
+    """Flow matching of images or vectors with minibatch optimal transport (OT-CFM)."""
 
     paper = "Tong et al. 2024, arXiv 2302.00482; Lipman et al. 2023, arXiv 2210.02747"
     Options = FlowOptions
@@ -72,7 +73,7 @@ class Flow(ImageDiffusion):
         return x + (1 - t.view(-1, 1, 1, 1)) * self.averaged(x, t, y).float()
 
     def denoise(self, generators: list[torch.Generator], y: Tensor, guide: Guide | None) -> Tensor:
-        x = noise(generators, self.spec.shape, self.device)
+        x = noise(generators, self.unit.shape, self.device)
         steps = self.options.sampling_steps if guide is None or guide.steps is None else guide.steps
         if self.options.solver == "dopri5":
             if guide is not None and guide.steps is not None:

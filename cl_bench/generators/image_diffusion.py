@@ -1,4 +1,4 @@
-"""What the diffusion and flow generators of images share: networks, training, guidance, sampling in batches.
+"""What the diffusion and flow generators share: networks, training, guidance, sampling in batches.
 
 A subclass says how an image is noised and denoised. All of them estimate the clean image x̂ from
 x_t = α x + σ ε, and guidance moves that estimate, so that it works with every sampler:
@@ -10,7 +10,9 @@ x_t = α x + σ ε, and guidance moves that estimate, so that it works with ever
 A frozen copy of the network can teach (S. Masip et al. 2023, arXiv 2311.14028): its prediction, in whatever
 parametrisation, is then the target at samples that it makes in a few steps.
 
-x̂ is clipped to the data range at each step ("static thresholding", Saharia et al. 2022, §2.3).
+x̂ of images is clipped to the data range at each step ("static thresholding", Saharia et al. 2022, §2.3).
+
+A vector of d values is an image of one pixel and d channels (unit.py), and its network a perceptron.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from torch import Tensor, nn
 from cl_bench.costs import evaluated
 from cl_bench.errors import UserError
 from cl_bench.generator import Distillable, Distillation, Guide
+from cl_bench.generators.point_network import PointNetwork
 from cl_bench.generators.unet import Size, UNet
+from cl_bench.generators.unit import unit_of
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.sampling import BatchedSampling
@@ -41,7 +45,8 @@ from cl_bench.training import Compiled, Draw, Loss, TrainingOptions, switched, t
 class ImageDiffusionOptions(TrainingOptions):
     size: Size = "tiny"
     """network: micro (2.6 M parameters, for CPUs, patches of 4×4 pixels), tiny (2.6 M, for CPUs, 2×2), small
-    (6.5 M), base (36 M, for 32 pixels), large (77 M, for 64)"""
+    (6.5 M), base (36 M, for 32 pixels), large (77 M, for 64); for vectors layers of 64, 128, 256, 512 or 1024
+    units"""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """dropout in the network's residual blocks"""
     cfg: Annotated[float, Ge(0)] = 1.0
@@ -71,10 +76,19 @@ class ImageDiffusion(Distillable):
                 f"generator {self.name!r}: cfg={options.cfg:g} needs a network that knows images without "
                 "labels; leave out label_dropout=0"
             )
-        self.net = UNet(spec, options.size, options.dropout, progress).to(device)
+        self.unit = unit_of(spec, self.name)
+        if spec.modality == "image":
+            self.net: nn.Module = UNet(spec, options.size, options.dropout, progress).to(device)
+        else:
+            for option in ("dropout", "grid_every"):
+                if getattr(options, option):
+                    raise UserError(f"generator {self.name!r}: {option} has no effect on vectors")
+            self.net = PointNetwork(spec, options.size).to(device)
         self.averaged = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.forward = Compiled(self.net, options, device, progress)
-        self.batched = BatchedSampling(spec.shape, options.sampling_batch, device, progress)
+        self.batched = BatchedSampling(
+            self.unit.shape, options.sampling_batch, device, progress, self.unit.decoded
+        )
 
     @abstractmethod
     def draw(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,7 +144,7 @@ class ImageDiffusion(Distillable):
         at the middles of as many equal parts of time; from the averaged weights and torch's global
         generator."""
         levels = [self.level((k + 0.5) / steps) for k in reversed(range(steps))]
-        x = levels[0][1] * torch.randn(len(y), *self.spec.shape, device=self.device)
+        x = levels[0][1] * torch.randn(len(y), *self.unit.shape, device=self.device)
         for (alpha, sigma, t), (then_alpha, then_sigma, _) in itertools.pairwise([*levels, (1.0, 0.0, 0.0)]):
             clean = self.estimate(x, alpha, sigma, t, y, None)
             x = then_alpha * clean + then_sigma * (x - alpha * clean) / sigma
@@ -142,7 +156,7 @@ class ImageDiffusion(Distillable):
             self.averaged,
             draw,
             loss,
-            data,
+            self.unit.prepared(data),
             self.spec.augmentation,
             self.options,
             self.device,
@@ -163,7 +177,7 @@ class ImageDiffusion(Distillable):
     def estimate(
         self, x: Tensor, alpha: float, sigma: float, t: float, y: Tensor, guide: Guide | None
     ) -> Tensor:
-        """x̂ at time t with all guidance, clipped to [−1, 1]."""
+        """x̂ at time t with all guidance, of images clipped to [−1, 1]."""
         times = torch.full((len(y),), t, device=x.device)
         evaluated(len(y) if self.options.cfg == 1 else 2 * len(y))
         bf16 = switched(self.options.bf16, self.device.type == "cuda")
@@ -176,13 +190,15 @@ class ImageDiffusion(Distillable):
                     clean = unlabelled + self.options.cfg * (clean - unlabelled)
             if guide is not None:
                 read = clean if guide.target == "x0" else x
-                (gradient,) = torch.autograd.grad(guide.log_prob(read, y).sum(), x)
+                (gradient,) = torch.autograd.grad(guide.log_prob(self.unit.read(read), y).sum(), x)
                 clean = clean + guide.scale * sigma**2 / alpha * gradient
-        return clean.detach().clamp(-1, 1)
+        return self.unit.bounded(clean.detach())
 
     def state_dict(self) -> State:
-        return prefixed("net", self.net.state_dict()) | prefixed("averaged", self.averaged.state_dict())
+        weights = prefixed("net", self.net.state_dict()) | prefixed("averaged", self.averaged.state_dict())
+        return weights | prefixed("unit", self.unit.state_dict())
 
     def load_state_dict(self, state: State) -> None:
         self.net.load_state_dict(under("net", state))
         self.averaged.load_state_dict(under("averaged", state))
+        self.unit.load_state_dict(under("unit", state))

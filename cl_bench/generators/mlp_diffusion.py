@@ -1,17 +1,17 @@
-"""A small class-conditional diffusion model for tiny images: an MLP that predicts v.
+"""A small class-conditional diffusion model for vectors and tiny images: an MLP that predicts v.
 
 Papers: J. Ho, A. Jain, P. Abbeel, "Denoising Diffusion Probabilistic Models", 2020 (the model);
 T. Salimans, J. Ho, "Progressive Distillation", 2022 (v-prediction, §4 and appendix D);
 J. Song, C. Meng, S. Ermon, "Denoising Diffusion Implicit Models", 2021 (eq. 12 with σ = 0, the sampler);
 P. Dhariwal, A. Nichol, "Diffusion Models Beat GANs", 2021 (algorithm 2, classifier guidance for DDIM).
 
-Equations, with α = cos(πt/2), σ = sin(πt/2), t ∈ [0, 1], x in [−1, 1]:
+Equations, with α = cos(πt/2), σ = sin(πt/2), t ∈ [0, 1], x in the unit of unit.py, images in [−1, 1]:
   x_t = α x + σ ε,   v = α ε − σ x,   x̂ = α x_t − σ v̂,   loss = E ‖v − v̂(x_t, t, y)‖²
   guidance: ε̂ ← ε̂ − s σ ∇_{x_t} log p(y | x̂),   DDIM step: x_s = α_s x̂ + σ_s ε̂.
 
 Deviations: the denoiser is an MLP (8×8 pixels need no convolutions); time is continuous; the guide reads
-the denoised x̂ unless told to read x_t, because it was never trained on noise; x̂ is clipped to the data
-range at each step and ε̂ recomputed from it ("static thresholding", Saharia et al. 2022, §2.3).
+the denoised x̂ unless told to read x_t, because it was never trained on noise; x̂ of images is clipped to
+the data range at each step and ε̂ recomputed from it ("static thresholding", Saharia et al. 2022, §2.3).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from torch import Tensor, nn
 from cl_bench import register_generator
 from cl_bench.costs import evaluated, sampling
 from cl_bench.divergence import LossGuard
-from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
+from cl_bench.generators.unit import unit_of
 from cl_bench.progress import Progress
-from cl_bench.samples import Samples
+from cl_bench.samples import Samples, scaled
 from cl_bench.state import State, prefixed, under
 from cl_bench.stream import StreamSpec
 
@@ -56,7 +56,7 @@ class MLPDiffusionOptions:
 
 @register_generator("mlp-diffusion")
 class MLPDiffusion(Generator):
-    """MLP denoiser with v-prediction, DDIM sampling and classifier guidance, for images up to 16×16."""
+    """MLP denoiser with v-prediction, DDIM sampling and classifier guidance, for vectors and images to 16×16."""
 
     paper = "Ho et al. 2020; Salimans and Ho 2022 (v-prediction); Song et al. 2021 (DDIM)"
     guidable = True
@@ -66,8 +66,7 @@ class MLPDiffusion(Generator):
         self, spec: StreamSpec, options: MLPDiffusionOptions, device: torch.device, progress: Progress
     ) -> None:
         super().__init__(spec, options, device, progress)
-        if spec.modality != "image":
-            raise UserError(f"generator 'mlp-diffusion' makes images, not {spec.modality} data")
+        self.unit = unit_of(spec, "mlp-diffusion")
         size = math.prod(spec.shape)
         self.net = Denoiser(size, spec.num_classes, options.width).to(device)
         self.averaged = Denoiser(size, spec.num_classes, options.width).to(device).requires_grad_(False)
@@ -75,7 +74,7 @@ class MLPDiffusion(Generator):
 
     def fit(self, data: Samples) -> None:
         options = self.options
-        x = data.x.to(self.device).flatten(1).float() / 127.5 - 1
+        x = scaled(self.unit.prepared(data).x.to(self.device)).flatten(1)
         y = data.y.to(self.device)
         optimiser = torch.optim.AdamW(self.net.parameters(), lr=options.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.steps)
@@ -109,8 +108,7 @@ class MLPDiffusion(Generator):
         with sampling(len(labels)):
             parts = [self._denoise(part, guide) for part in labels.to(self.device).split(SAMPLING_BATCH)]
         x = torch.cat(parts) if parts else torch.empty(0, math.prod(self.spec.shape))
-        pixels = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        return pixels.reshape(-1, *self.spec.shape).cpu()
+        return self.unit.decoded(x)
 
     def _denoise(self, y: Tensor, guide: Guide | None) -> Tensor:
         x = torch.randn(len(y), math.prod(self.spec.shape), device=self.device)
@@ -124,21 +122,23 @@ class MLPDiffusion(Generator):
                 evaluated(len(y))
                 if guide is not None:
                     read = clean if guide.target == "x0" else x
-                    log_prob = guide.log_prob(read.reshape(-1, *self.spec.shape), y).sum()
+                    log_prob = guide.log_prob(self.unit.read(read), y).sum()
                     (gradient,) = torch.autograd.grad(log_prob, x)
                     # ε̂ ← ε̂ − sσg is x̂ ← x̂ + sσ²g/α.
                     clean = clean + guide.scale * sigma**2 / alpha * gradient
-            clean = clean.detach().clamp(-1, 1)
+            clean = self.unit.bounded(clean.detach())
             noise = (x.detach() - alpha * clean) / sigma
             x = next_alpha * clean + next_sigma * noise
         return x
 
     def state_dict(self) -> State:
-        return prefixed("net", self.net.state_dict()) | prefixed("averaged", self.averaged.state_dict())
+        weights = prefixed("net", self.net.state_dict()) | prefixed("averaged", self.averaged.state_dict())
+        return weights | prefixed("unit", self.unit.state_dict())
 
     def load_state_dict(self, state: State) -> None:
         self.net.load_state_dict(under("net", state))
         self.averaged.load_state_dict(under("averaged", state))
+        self.unit.load_state_dict(under("unit", state))
 
 
 def _schedule(t: Tensor) -> tuple[Tensor, Tensor]:

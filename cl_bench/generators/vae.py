@@ -1,4 +1,4 @@
-"""A convolutional, class-conditional variational autoencoder.
+"""A class-conditional variational autoencoder: convolutional for images, a perceptron for vectors.
 
 Papers: D. Kingma, M. Welling, "Auto-Encoding Variational Bayes", 2014 (arXiv 1312.6114); O. Rybkin, K.
 Daniilidis, S. Levine, "Simple and Effective VAE Training with Calibrated Decoders", 2021 (2006.13202): the
@@ -10,7 +10,10 @@ decoder's variance is the maximum-likelihood one, which spares the weight β bet
 The decoder's variance is fitted to the rows at hand, so the loss is no mean over rows: parted among processes
 or for want of memory, each part has its own.
 
-Deviations: samples are the decoder's means, without its pixel noise, as is usual; the loss is divided by d.
+Vectors: sampling adds the decoder's noise, whose variance is the MSE over the training set after the last step.
+
+Deviations: samples of images are the decoder's means, without its pixel noise, as is usual; the loss is divided
+by d.
 """
 
 from __future__ import annotations
@@ -29,8 +32,9 @@ from cl_bench import register_generator
 from cl_bench.costs import evaluated
 from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
+from cl_bench.generators.unit import unit_of
 from cl_bench.progress import Progress
-from cl_bench.samples import Samples
+from cl_bench.samples import Samples, scaled
 from cl_bench.sampling import BatchedSampling
 from cl_bench.seeds import noise
 from cl_bench.state import State, prefixed, under
@@ -45,12 +49,13 @@ class VAEOptions(TrainingOptions):
     latent: Annotated[int, Gt(0)] = 64
     """dimensions of z"""
     width: Annotated[int, Gt(0)] = 32
-    """channels of the first convolution; each later one has twice as many, up to eight times"""
+    """channels of the first convolution; each later one has twice as many, up to eight times; for vectors an
+    eighth of the units per layer"""
 
 
 @register_generator("vae")
 class VAE(Generator):
-    """Convolutional conditional VAE of images with a calibrated decoder."""
+    """Conditional VAE of images (convolutional) or vectors with a calibrated decoder."""
 
     paper = "Kingma and Welling 2014, arXiv 1312.6114; Rybkin et al. 2021, arXiv 2006.13202"
     Options = VAEOptions
@@ -59,12 +64,19 @@ class VAE(Generator):
         self, spec: StreamSpec, options: VAEOptions, device: torch.device, progress: Progress
     ) -> None:
         super().__init__(spec, options, device, progress)
-        if spec.modality != "image":
-            raise UserError(f"generator 'vae' makes images, not {spec.modality} data")
-        self.net = Autoencoder(spec, options.latent, options.width).to(device)
+        self.unit = unit_of(spec, "vae")
+        images = spec.modality == "image"
+        if not images and options.grid_every:
+            raise UserError("generator 'vae': grid_every has no effect on vectors")
+        kind = Autoencoder if images else VectorAutoencoder
+        self.net: Autoencoder = kind(spec, options.latent, options.width).to(device)
         self.averaged = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.forward = Compiled(self.net, options, device, progress)
-        self.batched = BatchedSampling(spec.shape, SAMPLING_BATCH, device, progress)
+        self.batched = BatchedSampling(
+            self.unit.shape, SAMPLING_BATCH, device, progress, self.unit.decoded
+        )
+        # Standard deviation of the decoder's noise, for vectors only.
+        self.noise = None if images else torch.zeros(())
 
     def draw(self, x: Tensor, y: Tensor) -> tuple[Tensor]:
         """What makes z from its distribution: (n, latent)."""
@@ -79,6 +91,7 @@ class VAE(Generator):
         return error.log() / 2 + divergence / values
 
     def fit(self, data: Samples) -> None:
+        data = self.unit.prepared(data)
         train(
             self.net,
             self.averaged,
@@ -92,6 +105,18 @@ class VAE(Generator):
             "generator vae",
             self.sample,
         )
+        if self.noise is not None:
+            self.noise = self._decoder_noise(data)
+
+    @torch.no_grad()
+    def _decoder_noise(self, data: Samples) -> Tensor:
+        """√MSE of the averaged weights' reconstructions, each from one z."""
+        x, y = scaled(data.x).to(self.device), data.y.to(self.device)
+        squared = [
+            (self.averaged(part, labels, *self.draw(part, labels))[0] - part).square().flatten()
+            for part, labels in zip(x.split(SAMPLING_BATCH), y.split(SAMPLING_BATCH), strict=True)
+        ]
+        return torch.cat(squared).mean().sqrt().cpu()
 
     @torch.no_grad()
     def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
@@ -99,14 +124,23 @@ class VAE(Generator):
 
     def _decoded(self, generators: list[torch.Generator], y: Tensor) -> Tensor:
         evaluated(len(y))
-        return self.averaged.decode(noise(generators, (self.options.latent,), self.device), y)
+        x = self.averaged.decode(noise(generators, (self.options.latent,), self.device), y)
+        if self.noise is None:
+            return x
+        return x + self.noise.to(x.device) * noise(generators, self.unit.shape, self.device)
 
     def state_dict(self) -> State:
-        return prefixed("net", self.net.state_dict()) | prefixed("averaged", self.averaged.state_dict())
+        state = prefixed("net", self.net.state_dict()) | prefixed("averaged", self.averaged.state_dict())
+        if self.noise is not None:
+            state["noise"] = self.noise
+        return state | prefixed("unit", self.unit.state_dict())
 
     def load_state_dict(self, state: State) -> None:
         self.net.load_state_dict(under("net", state))
         self.averaged.load_state_dict(under("averaged", state))
+        self.unit.load_state_dict(under("unit", state))
+        if self.noise is not None:
+            self.noise = state["noise"].clone()
 
 
 class Autoencoder(nn.Module):
@@ -144,3 +178,28 @@ class Autoencoder(nn.Module):
         """(n, latent) and labels (n,) to images (n, C, H, W), about [−1, 1]."""
         hidden = self.widen(torch.cat([z, self.label(y)], 1)).view(-1, *self.small)
         return self.up(nn.functional.silu(hidden))[:, :, : self.height, : self.width]
+
+
+class VectorAutoencoder(Autoencoder):
+    """The same for points (n, d, 1, 1): encoder and decoder have two hidden layers each."""
+
+    def __init__(self, spec: StreamSpec, latent: int, width: int) -> None:
+        nn.Module.__init__(self)
+        size, units = math.prod(spec.shape), 8 * width
+        self.points = (size, 1, 1)
+        self.label = nn.Embedding(spec.num_classes, latent)
+        self.encode = _perceptron(size + latent, units, 2 * latent)
+        self.widen = _perceptron(2 * latent, units, size)
+
+    def forward(self, x: Tensor, y: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean, log_variance = self.encode(torch.cat([x.flatten(1), self.label(y)], 1)).chunk(2, 1)
+        z = mean + (log_variance / 2).exp() * epsilon
+        return self.decode(z, y), mean, log_variance
+
+    def decode(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.widen(torch.cat([z, self.label(y)], 1)).view(-1, *self.points)
+
+
+def _perceptron(inward: int, width: int, outward: int) -> nn.Sequential:
+    hidden = (nn.Linear(inward, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+    return nn.Sequential(*hidden, nn.Linear(width, outward))

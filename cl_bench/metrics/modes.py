@@ -19,7 +19,9 @@ class Modes:
 
     weights (k,): the mixture's. radius: how many standard deviations high quality reaches. expected: the
     share of true samples that are high quality. histogram (k,): share of all samples whose nearest mode, in
-    units of the mode's standard deviation, it is. good (k,): how many of those are high quality.
+    units of the mode's standard deviation, it is. good (k,): how many of those are high quality. nearest (n,):
+    the nearest mode of each sample. spread (k,): variance of a mode's high-quality samples about their own
+    mean, over that of true ones within the same radius: below 1 is too narrow; NaN for fewer than two samples.
     """
 
     n: int
@@ -28,6 +30,8 @@ class Modes:
     expected: float
     histogram: np.ndarray
     good: np.ndarray
+    nearest: np.ndarray
+    spread: np.ndarray
 
     @property
     def high_quality(self) -> float:
@@ -88,6 +92,7 @@ def modes(
     distances = cdist(samples, centres) / std
     nearest = distances.argmin(1)
     good = distances.min(1) <= radius
+    parts = [samples[good & (nearest == j)] for j in range(k)]
     return Modes(
         n=len(samples),
         weights=w,
@@ -95,7 +100,20 @@ def modes(
         expected=high_quality_share(d, radius),
         histogram=np.bincount(nearest, minlength=k) / len(samples),
         good=np.bincount(nearest[good], minlength=k),
+        nearest=nearest,
+        spread=np.array([_variance(part) for part in parts]) / (std**2 * kept_variance(d, radius)),
     )
+
+
+def _variance(part: np.ndarray) -> float:
+    """Mean over coordinates of the unbiased variance; NaN for fewer than two rows."""
+    return float(part.var(0, ddof=1).mean()) if len(part) > 1 else float("nan")
+
+
+def kept_variance(d: int, radius: float = 3.0) -> float:
+    """Variance in each coordinate of a standard Gaussian in d dimensions cut off at `radius`: the χ²_{d+2} law at
+    radius² over the χ²_d law there."""
+    return float(gammainc(d / 2 + 1, radius**2 / 2) / gammainc(d / 2, radius**2 / 2))
 
 
 def high_quality_share(d: int, radius: float = 3.0) -> float:
