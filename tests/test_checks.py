@@ -45,7 +45,10 @@ def test_shipped_generators_pass(name: str) -> None:
     assert problems(check_generator(Request(generator=name, device="cpu"))) == []
 
 
-@pytest.mark.parametrize("name", ["digits", "splitdigits"])
+SMALL = ["digits", "splitdigits", "gmm2", "gmm5", "eight-gaussians", "two-moons", "linear:3"]
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_shipped_benchmarks_pass(name: str) -> None:
     assert problems(check_benchmark(Request(benchmark=name, device="cpu"))) == []
 

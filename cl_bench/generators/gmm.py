@@ -44,8 +44,8 @@ class GMMOptions:
     """fits from different beginnings, of which the likeliest is kept; none are needed from a previous fit"""
     reg_covar: Annotated[float, Ge(0)] = 1e-6
     """added to the diagonal of covariances: the floor of a collapsing component"""
-    init: Literal["previous", "k-means++"] = "previous"
-    """where EM begins: at the last fit, if there is one, or always at k-means++ centres"""
+    init: Literal["previous", "k-means"] = "previous"
+    """where EM begins: at the last fit, if there is one, or always at the clusters of k-means"""
     max_iter: Annotated[int, Gt(0)] = 1000
     """EM steps at most"""
     tol: Annotated[float, Gt(0)] = 1e-4
@@ -94,7 +94,7 @@ class GMM(Generator):
             reg_covar=options.reg_covar,
             max_iter=options.max_iter,
             n_init=1 if begun else options.restarts,
-            init_params="k-means++",
+            init_params="kmeans",
             random_state=int(torch.randint(2**31, ())),
             **(self._beginning(c) if begun else {}),
         )

@@ -56,8 +56,8 @@ class WGANOptions:
     """what keeps the critic Lipschitz: a penalty on its gradient (WGAN-GP), or clipped weights (WGAN)"""
     steps: Annotated[int, Gt(0)] = 2000
     """updates of the generator per task"""
-    batch: Annotated[int, Gt(0)] = 256
-    """samples per update of either network"""
+    batch: Annotated[int, Gt(0)] = 64
+    """samples per update of either network, Arjovsky et al.'s m"""
     n_critic: Annotated[int, Gt(0)] = 5
     """updates of the critic for each of the generator"""
     learning_rate: Annotated[float, Gt(0)] | None = None

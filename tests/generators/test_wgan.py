@@ -120,14 +120,9 @@ def test_images_are_sent_to_resnet_gan() -> None:
 def test_five_gaussians_are_found(penalty: str) -> None:
     benchmark = GMM5(GMM5Options())
     data, law = benchmark.build().tasks[0].train, benchmark.law()
-    rate = {"gradient": None, "clipping": None}[penalty]
-    generator = fitted(make(penalty=penalty, steps=4000, learning_rate=rate), data)
+    generator = fitted(make(penalty=penalty, steps=2000), data)
     found = modes(drawn(generator, torch.zeros(5000).long()).numpy(), law.centres[0].numpy(), 0.3)
     print(penalty, found.covered(), found.high_quality, found.total_variation)
-    if penalty == "gradient":
-        assert found.covered() == 1
-        assert found.high_quality > 0.7
-        assert found.total_variation < 0.15
-    else:
-        # The original, at its own rate: far behind, as its successor's paper says.
-        assert found.captured >= 0.2
+    assert found.covered() == 1
+    assert found.high_quality > 0.6
+    assert found.total_variation < 0.2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from cl_bench.metrics.modes import high_quality_share, modes
+from cl_bench.metrics.modes import high_quality_share, kept_variance, modes
 
 ANGLES = 2 * np.pi * np.arange(5) / 5
 CENTRES = 2 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
@@ -95,3 +95,24 @@ def test_degenerate_input_is_refused() -> None:
         modes(np.zeros((3, 2)), CENTRES, 0)
     with pytest.raises(ValueError, match="sum to 1"):
         modes(np.zeros((3, 2)), CENTRES, STD, np.ones(5))
+
+
+@pytest.mark.parametrize(("d", "radius"), [(1, 3.0), (2, 3.0), (2, 1.5), (5, 2.0)])
+def test_variance_within_a_radius(d: int, radius: float) -> None:
+    n = 200_000
+    x = np.random.default_rng(d).normal(size=(n, d))
+    kept = x[(x**2).sum(1) <= radius**2]
+    # A square's variance is at most 2, the mean over coordinates' no larger.
+    assert abs((kept**2).mean() - kept_variance(d, radius)) < 5 * math.sqrt(2 / len(kept))
+
+
+def test_spread_is_one_for_true_samples_and_scales_as_the_variance() -> None:
+    n = 20_000
+    true = modes(draw(n), CENTRES, STD).spread
+    # Var of a variance estimate: 2σ⁴/n at most, halved over two coordinates, n/5 samples a mode.
+    assert (abs(true - 1) < 5 * math.sqrt(1 / (n / 5))).all()
+    rng = np.random.default_rng(0)
+    label = rng.choice(5, n)
+    narrow = modes(CENTRES[label] + 0.3 * STD * rng.normal(size=(n, 2)), CENTRES, STD).spread
+    assert narrow * kept_variance(2) == pytest.approx(np.full(5, 0.09), rel=0.1)
+    assert np.isnan(modes(CENTRES[:1], CENTRES, STD).spread).all()
