@@ -213,8 +213,8 @@ def exponential_family_contraction(t: float, lambda_: float, shift: float = 1.0)
 
 @closed_form("logistic-contraction")
 def logistic_contraction(t: float, lambda_: float, shape: float) -> float:
-    """What is left, t − 1 generations after it, of a small shift of a logistic location fitted to a centred gamma
-    law of this shape: (λμ/(1 + λμ))^{t−1}, μ = B/A (see generators/logistic.py)."""
+    """What is left, t − 1 generations after it, of a small shift of a logistic location fitted to a centred
+    gamma law of this shape: (λμ/(1 + λμ))^{t−1}, μ = B/A (see generators/logistic.py)."""
     from scipy import integrate, optimize, stats
 
     law = stats.gamma(shape, loc=-shape)

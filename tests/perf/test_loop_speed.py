@@ -1,6 +1,8 @@
-"""Replicas of a Gaussian loop a second: all at once, one at a time, and in plain Python; the floor is the noise.
+"""Replicas of a Gaussian loop a second: all at once, one at a time, and in plain Python; the floor is the
+noise.
 
-The public code of Gaussian loops (as in Kazdan et al. 2024, arXiv 2410.16713) runs one replica at a time in NumPy.
+The public code of Gaussian loops (as in Kazdan et al. 2024, arXiv 2410.16713) runs one replica at a time in
+NumPy.
 """
 
 from __future__ import annotations
