@@ -11,6 +11,7 @@ from cl_bench.reports import captions, numbers
 from cl_bench.reports.columns import (
     ACCURACY,
     DRIFT,
+    ERROR,
     FD,
     MATRIX,
     MOST_FURTHER,
@@ -209,9 +210,12 @@ def _row(run: Run, t: int, texts: list[str]) -> Row:
 
 
 def _beside_ideal(overall: pd.DataFrame, t: int, name: str) -> str:
-    """ "0.198 (floor 0.187)"."""
+    """ "0.198 (floor 0.187)", "0.985 ± 0.004"."""
     value = numbers.at(overall, t, name)
     text = number(value, decimals(name, value))
+    error = numbers.at(overall, t, f"{name}:{ERROR}")
+    if error is not None:
+        return f"{text} ± {error:.1g}"
     found = ideal(name, overall.columns)
     if text == NOTHING or found is None:
         return text

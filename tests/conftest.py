@@ -118,3 +118,23 @@ def build(real_data):
         return cls(given, real_data(data_set.name) if data_set is not None else None)
 
     return make
+
+
+@pytest.fixture
+def law_loop():
+    """A self-consuming loop through the real strategy: what the fitted law is beside the true one, (R,) by
+    metric, generation after generation."""
+    from cl_bench.config import Request, resolve
+    from cl_bench.runner import new_strategy
+    from cl_bench.seeds import isolated
+
+    def go(strategy: str, benchmark: str, generator: str, **options: object) -> Iterator[dict[str, torch.Tensor]]:
+        resolved = resolve(Request(strategy, benchmark, generator, device="cpu", options=options))
+        stream = resolved.new_benchmark().build()
+        learner = new_strategy(resolved, stream.spec, torch.device("cpu"), Progress(quiet=True))
+        for task in stream.tasks:
+            with isolated(0, "observe", task.index):
+                learner.observe(task)
+            yield learner.law().compared(stream.law)
+
+    return go

@@ -73,7 +73,7 @@ def test_a_fit_begins_at_the_last_one() -> None:
 
 def test_components_of_a_loop_shrink_by_sampling_error_alone() -> None:
     # One component: E tr Σ_t = (1 − 1/n)^t tr Σ_0, as of the Gaussian's maximum likelihood.
-    n, rounds, copies = 8, 3, 60
+    n, rounds, copies = 8, 3, 40
     ratios = []
     for seed in range(copies):
         with isolated(seed, "loop"):
