@@ -2,9 +2,9 @@
 
   y = ⟨w*, x⟩ + noise · ε,  x ~ N(0, I_D), ε ~ N(0, 1);  a sample is (x, y), D + 1 values
 
-M. Gerstgrasser et al. 2024 (arXiv 2404.01413, §3, after E. Dohmatob et al. 2024): refitted by least squares t times
-to n fresh inputs that the last fit has labelled, E ‖w_t − w*‖² = t · noise² D/(n − D − 1); with the data of all
-generations kept, it stays below (π²/6) · noise² D/(n − D − 1).
+M. Gerstgrasser et al. 2024 (arXiv 2404.01413, §3, after E. Dohmatob et al. 2024): refitted by least squares t
+times to n fresh inputs that the last fit has labelled, E ‖w_t − w*‖² = t · noise² D/(n − D − 1); with the
+data of all generations kept, it stays below (π²/6) · noise² D/(n − D − 1).
 
 w* is the unit vector of equal entries: no number of the loop depends on it.
 """

@@ -1,15 +1,15 @@
 """Mixtures of equal round Gaussians in the plane: what loops make of several modes.
 
-`gmm2` stands for the two Gaussians of I. Shumailov et al. 2023 (arXiv 2305.17493), refitted by EM on 1,000 samples
-a generation. `gmm5` stands for the five of M. Zverev, A. Koepke, J. Henriques 2025 (2512.11867), 5,000 samples and
-a WGAN. `eight-gaussians` is that of flow matching (A. Tong et al. 2024, 2302.00482; shown in Q. Bertrand et al.
-2024, 2310.00429): centres on a circle of radius 5.
+`gmm2` stands for the two Gaussians of I. Shumailov et al. 2023 (arXiv 2305.17493), refitted by EM on 1,000
+samples a generation. `gmm5` stands for the five of M. Zverev, A. Koepke, J. Henriques 2025 (2512.11867),
+5,000 samples and a WGAN. `eight-gaussians` is that of flow matching (A. Tong et al. 2024, 2302.00482; shown
+in Q. Bertrand et al. 2024, 2310.00429): centres on a circle of radius 5.
 
   p(x) = 1/k Σ_j N(x; centre_j, sigma² I)
 
-Ours: the places and sizes of gmm2 and gmm5, which neither paper's text gives. The release of Tong et al. calls its
-variance 0.1 but hands √0.1 to the covariance: sigma² = √0.1 = 0.316, sigma = 0.562. That is what others have
-trained on since, and ours, too.
+Ours: the places and sizes of gmm2 and gmm5, which neither paper's text gives. The release of Tong et al.
+calls its variance 0.1 but hands √0.1 to the covariance: sigma² = √0.1 = 0.316, sigma = 0.562. That is what
+others have trained on since, and ours, too.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Two interleaving half circles, as flow matching draws them: 3x − 1 of unit half circles with noise.
 
-`make_moons` of scikit-learn at noise 0.2, then ×3 − 1 as in the release of A. Tong et al. 2024 (arXiv 2302.00482);
-shown, too, in Q. Bertrand et al. 2024 (2310.00429).
+`make_moons` of scikit-learn at noise 0.2, then ×3 − 1 as in the release of A. Tong et al. 2024 (arXiv
+2302.00482); shown, too, in Q. Bertrand et al. 2024 (2310.00429).
 
-Deviation: that release adds one uniform number from [0, 0.2] to both coordinates of a point, which shifts it along
-the diagonal; scikit-learn's noise is Gaussian, in each coordinate. Angles are evenly spaced, in its and in ours.
-There is no law in closed form: judge by samples.
+Deviation: that release adds one uniform number from [0, 0.2] to both coordinates of a point, which shifts it
+along the diagonal; scikit-learn's noise is Gaussian, in each coordinate. Angles are evenly spaced, in its and
+in ours. There is no law in closed form: judge by samples.
 """
 
 from __future__ import annotations

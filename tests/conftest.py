@@ -128,7 +128,9 @@ def law_loop():
     from cl_bench.runner import new_strategy
     from cl_bench.seeds import isolated
 
-    def go(strategy: str, benchmark: str, generator: str, **options: object) -> Iterator[dict[str, torch.Tensor]]:
+    def go(
+        strategy: str, benchmark: str, generator: str, **options: object
+    ) -> Iterator[dict[str, torch.Tensor]]:
         resolved = resolve(Request(strategy, benchmark, generator, device="cpu", options=options))
         stream = resolved.new_benchmark().build()
         learner = new_strategy(resolved, stream.spec, torch.device("cpu"), Progress(quiet=True))

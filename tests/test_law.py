@@ -64,9 +64,9 @@ def test_categories() -> None:
 
 
 def test_lines_and_locations() -> None:
-    assert LinearLaw(double([[1.0, 2.0]]), 1.0).compared(LinearLaw(double([[0.0, 0.0]]), 1.0))[
-        "weight_error"
-    ].tolist() == [5]
+    assert LinearLaw(double([[1.0, 2.0]]), double([1.0])).compared(
+        LinearLaw(double([[0.0, 0.0]]), double([1.0]))
+    )["weight_error"].tolist() == [5]
     truth = Moments(double([[0.0]]), double([[[1.0]]]))
     moved = LocationLaw(double([[0.75]]), double([[[1.0]]]), double([0.5]), 0.5)
     assert moved.compared(truth)["shift_left"].tolist() == [0.5]

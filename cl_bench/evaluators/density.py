@@ -1,8 +1,8 @@
 """Pictures of densities in the plane: real beside generated, at one scale.
 
-A Gaussian kernel density estimate on a grid (a histogram blurred by the kernel, B. W. Silverman 1982), with the same
-bandwidth on both sides: half the median distance of a real sample to the ⌈√n⌉-th nearest other one, which follows the
-width of the modes and not, as rules for one Gaussian do, the distance between them.
+A Gaussian kernel density estimate on a grid (a histogram blurred by the kernel, B. W. Silverman 1982), with
+the same bandwidth on both sides: half the median distance of a real sample to the ⌈√n⌉-th nearest other one,
+which follows the width of the modes and not, as rules for one Gaussian do, the distance between them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Density(Evaluator):
         return super().fits(stream, generative) and spec.modality == "vector" and math.prod(spec.shape) == 2
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        real, replay = (evidence.sides[side].x.flatten(1).double().numpy() for side in ("real", "replay"))  # type: ignore[index]
+        sides = evidence.sides
+        real, replay = (side.x.flatten(1).double().numpy() for side in (sides["real"], sides["replay"]))
         if len(real) > 2 and len(replay):
             draw(evidence, real, replay)
         yield from ()

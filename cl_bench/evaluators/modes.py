@@ -1,8 +1,9 @@
 """What became of the modes of a mixture of round Gaussians: there, in place, as heavy and as wide as before?
 
-Definitions and sources: metrics/modes.py. Each number of the replay stands beside that of as much other real data,
-`:floor`. OTDD takes the nearest mode of a sample as its label, so that mass in the wrong mode, or a mode of another
-shape, counts (M. Zverev et al. 2025, arXiv 2512.11867, report OTDD on five Gaussians; labels are our choice).
+Definitions and sources: metrics/modes.py. Each number of the replay stands beside that of as much other real
+data, `:floor`. OTDD takes the nearest mode of a sample as its label, so that mass in the wrong mode, or a
+mode of another shape, counts (M. Zverev et al. 2025, arXiv 2512.11867, report OTDD on five Gaussians; labels
+are our choice).
 """
 
 from __future__ import annotations
@@ -22,9 +23,21 @@ from cl_bench.rows import Measurement, Metric
 from cl_bench.stream import TaskStream
 
 NUMBERS = {
-    "covered": ("modes covered", True, "share of modes with 5 % or more of the samples within 3 std they should have"),
-    "high_quality": ("high quality", None, "share of samples within 3 std of a mode; the floor is the true share"),
-    "total_variation": ("TV of modes", False, "total variation distance of the modes' weights from the true ones"),
+    "covered": (
+        "modes covered",
+        True,
+        "share of modes with 5 % or more of the samples within 3 std they should have",
+    ),
+    "high_quality": (
+        "high quality",
+        None,
+        "share of samples within 3 std of a mode; the floor is the true share",
+    ),
+    "total_variation": (
+        "TV of modes",
+        False,
+        "total variation distance of the modes' weights from the true ones",
+    ),
     "kl": ("KL of modes", False, "KL divergence of the modes' weights from the true ones, nats"),
     "spread": ("mode spread", None, "variance within a mode over the true one, mean over modes"),
     "least_spread": ("least spread", None, "variance within the narrowest mode over the true one"),
@@ -34,7 +47,7 @@ OTDD = "otdd:modes"
 
 @register_evaluator("modes")
 class ModesEvaluator(Evaluator):
-    """Modes of a mixture of round Gaussians: covered, in place, weights, spread; OTDD with modes as labels."""
+    """Modes of a mixture of round Gaussians: covered, in place, weights, spread; OTDD by mode."""
 
     needs = frozenset({"samples", "law"})
     metrics: ClassVar[dict[str, Metric]] = {

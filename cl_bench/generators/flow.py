@@ -7,9 +7,10 @@ OT-CFM.
   x_t = t x + (1 − t) ε, t ~ U(0, 1);  loss = E ‖network(x_t, t, y) − (x − ε)‖²
   sampling: dx/dt = network(x, t, y), t from 0 to 1
 
-With `coupling=ot` the noise of a batch is dealt out to its images so that the total squared distance is
-least, within each class (between equally many points the optimal plan is an assignment, solved exactly by SciPy,
-of the same cost as the network simplex of POT): dealt out across classes, the noise of a class would no longer be Gaussian.
+With `coupling=ot` the noise of a batch is dealt out to its samples so that the total squared distance is
+least, within each class (between equally many points the optimal plan is an assignment, solved exactly by
+SciPy, at the same cost as POT's exact plan): dealt out across classes, the noise of a class would no longer
+be Gaussian.
 
 Deviations: σ_min = 0; Euler's method by default; the estimate x̂ = x_t + (1 − t) v of images is clipped at
 each step.

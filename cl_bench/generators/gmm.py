@@ -1,16 +1,16 @@
 """A mixture of Gaussians per class, fitted by expectation maximisation: the loop of two Gaussians.
 
-A. Dempster, N. Laird, D. Rubin 1977; as a self-consuming loop I. Shumailov et al. 2023 (arXiv 2305.17493); the
-oracle beside which a WGAN on gmm5 is judged: what it loses, sampling error alone explains.
+A. Dempster, N. Laird, D. Rubin 1977; as a self-consuming loop I. Shumailov et al. 2023 (arXiv 2305.17493);
+the oracle beside which a WGAN on gmm5 is judged: what it loses, sampling error alone explains.
 
   p(x) = Σ_k π_k N(x; μ_k, Σ_k), full covariances, by scikit-learn's GaussianMixture
 
 `reg_covar` is added to the diagonal of every covariance that EM estimates. It is the floor that a collapsing
 component cannot fall below, and stands in the run's manifest with all options.
 
-Deviation: a fit may go on from the last one (`init=previous`), which keeps EM in the same optimum from generation
-to generation; the paper does not say. Laws compared with a true mixture by component need no matching of
-components: they compare means over components.
+Deviation: a fit may go on from the last one (`init=previous`), which keeps EM in the same optimum from
+generation to generation; the paper does not say. Laws compared with a true mixture by component need no
+matching of components: they compare means over components.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class GMM(Generator):
         options = self.options
         if len(x) < max(options.components, 2):
             raise UserError(
-                f"generator 'gmm': {len(x)} samples of class {c} are too few for {options.components} components"
+                f"generator 'gmm': {len(x)} samples of class {c} are too few for {options.components} "
+                "components"
             )
         begun = options.init == "previous" and bool(self.weights[c].any())
         model: Any = GaussianMixture(
@@ -94,7 +95,8 @@ class GMM(Generator):
             reg_covar=options.reg_covar,
             max_iter=options.max_iter,
             n_init=1 if begun else options.restarts,
-            init_params="kmeans",
+            # Given a beginning, scikit-learn makes one all the same: this kind takes no time.
+            init_params="random_from_data" if begun else "kmeans",
             random_state=int(torch.randint(2**31, ())),
             **(self._beginning(c) if begun else {}),
         )
@@ -104,8 +106,8 @@ class GMM(Generator):
                 model.fit(x.numpy())
             except ValueError as error:
                 raise UserError(
-                    f"generator 'gmm': class {c} has no such mixture ({str(error).splitlines()[0][:90]}); raise "
-                    "reg_covar or take fewer components"
+                    f"generator 'gmm': class {c} has no such mixture ({str(error).split('.')[0]}); "
+                    "raise reg_covar or take fewer components"
                 ) from None
         if not model.converged_:
             self.progress.say(f"generator gmm: EM of class {c} did not converge in {options.max_iter} steps")

@@ -1,7 +1,7 @@
 """A kernel density estimate: stored samples with Gaussian noise, the loop that resampling makes.
 
-E. Parzen 1962; D. W. Scott, "Multivariate Density Estimation", 1992 (the rule); as a loop that feeds on itself J.
-Kazdan et al. 2024 (arXiv 2410.16713).
+E. Parzen 1962; D. W. Scott, "Multivariate Density Estimation", 1992 (the rule); as a loop that feeds on
+itself J. Kazdan et al. 2024 (arXiv 2410.16713).
 
   x = x_i + h ε,  i uniform over the n samples of the class, ε ~ N(0, I), or with Scott's rule
   x = x_i + n^{−1/(d+4)} S^½ ε,  S their covariance, divided by n − 1
@@ -87,10 +87,7 @@ class KDE(Generator):
         if self.spec.num_classes > 1 or not len(self.x):
             return None
         x, h = self.x, self.options.bandwidth
-        if h == "scott":
-            spread = _scott(x)
-        else:
-            spread = h**2 * torch.eye(x.shape[2], dtype=torch.float64)
+        spread = _scott(x) if h == "scott" else h**2 * torch.eye(x.shape[2], dtype=torch.float64)
         return Moments(x.double().mean(0), _covariance(x, len(x)) + spread)
 
     def state_dict(self) -> State:

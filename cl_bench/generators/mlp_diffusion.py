@@ -56,7 +56,7 @@ class MLPDiffusionOptions:
 
 @register_generator("mlp-diffusion")
 class MLPDiffusion(Generator):
-    """MLP denoiser with v-prediction, DDIM sampling and classifier guidance, for vectors and images to 16×16."""
+    """MLP denoiser with v-prediction, DDIM sampling and guidance, for vectors and images up to 16×16."""
 
     paper = "Ho et al. 2020; Salimans and Ho 2022 (v-prediction); Song et al. 2021 (DDIM)"
     guidable = True

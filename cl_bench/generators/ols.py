@@ -1,14 +1,15 @@
 """Least squares that labels its own training data: the linear model of self-consuming loops.
 
-M. Gerstgrasser et al. 2024, "Is Model Collapse Inevitable?" (arXiv 2404.01413, §3); E. Dohmatob, Y. Feng, J. Kempe
-2024, "Model Collapse Demystified" (2402.07712).
+M. Gerstgrasser et al. 2024, "Is Model Collapse Inevitable?" (arXiv 2404.01413, §3); E. Dohmatob, Y. Feng, J.
+Kempe 2024, "Model Collapse Demystified" (2402.07712).
 
   fit: ŵ = argmin Σ (y − ⟨w, x⟩)² over samples (x, y);  sampling: x ~ N(0, I_d), y = ⟨ŵ, x⟩ + σ ε, ε ~ N(0, 1)
 
 With n samples a generation, E ‖w_t − w*‖² = t σ² d/(n − d − 1) where each replaces the last.
 
 Deviation: σ, which the papers take as known, is estimated by √(residual sum of squares/(n − d)) unless
-`label_noise` gives it. The expectation above stays the same, since σ̂² is unbiased and independent of ŵ given x.
+`label_noise` gives it. The expectation above stays the same, since σ̂² is unbiased and independent of ŵ given
+x.
 
 Every replica of the stream has a fit of its own.
 """
@@ -55,8 +56,8 @@ class OLS(Generator):
         self.inputs = math.prod(spec.shape) // spec.replicas - 1
         if spec.modality != "vector" or self.inputs < 1 or spec.num_classes > 1:
             raise UserError(
-                "generator 'ols' fits a linear model to vectors of one class with two values or more, such as "
-                "those of --benchmark linear:5"
+                "generator 'ols' fits a linear model to vectors of one class with two values or more, "
+                "such as those of --benchmark linear:5"
             )
         self.weights = torch.zeros(spec.replicas, self.inputs, dtype=torch.float64)
         self.noise = torch.zeros(spec.replicas, dtype=torch.float64)

@@ -2,9 +2,10 @@
 
   vectors: (x − mean) · ½ / rms deviation,  mean and deviation of the first data that were fitted
 
-One factor for all coordinates, so that straight lines and distances stay what they are; ½ is about the standard
-deviation of images in [−1, 1], for which constants of diffusion models are made. Later data, copies of copies that
-drift and shrink, keep the unit of the first: weights that training goes on from mean the same as before.
+One factor for all coordinates, so that straight lines and distances stay what they are; ½ is about the
+standard deviation of images in [−1, 1], for which constants of diffusion models are made. Later data, copies
+of copies that drift and shrink, keep the unit of the first: weights that training goes on from mean the same
+as before.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ STD = 0.5
 
 
 class Unit(ABC):
-    """shape: of a sample as networks see it; a vector of d values is an image of one pixel, (d, 1, 1), so that
-    one training and the same equations serve both."""
+    """shape: of a sample as networks see it; a vector of d values is an image of one pixel, (d, 1, 1), so
+    that one training and the same equations serve both."""
 
     shape: tuple[int, ...]
 
@@ -44,7 +45,8 @@ class Unit(ABC):
 
     @abstractmethod
     def read(self, x: Tensor) -> Tensor:
-        """What networks made as classifiers read it: (n, *spec.shape), images in [−1, 1], vectors as stored."""
+        """What networks made as classifiers read it: (n, *spec.shape), images in [−1, 1], vectors as they
+        are."""
 
     def state_dict(self) -> State:
         return {}

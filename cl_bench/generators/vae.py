@@ -10,10 +10,11 @@ decoder's variance is the maximum-likelihood one, which spares the weight β bet
 The decoder's variance is fitted to the rows at hand, so the loss is no mean over rows: parted among processes
 or for want of memory, each part has its own.
 
-Vectors: sampling adds the decoder's noise, whose variance is the MSE over the training set after the last step.
+Vectors: sampling adds the decoder's noise, whose variance is the MSE over the training set after the last
+step.
 
-Deviations: samples of images are the decoder's means, without its pixel noise, as is usual; the loss is divided
-by d.
+Deviations: samples of images are the decoder's means, without its pixel noise, as is usual; the loss is
+divided by d.
 """
 
 from __future__ import annotations
@@ -72,9 +73,7 @@ class VAE(Generator):
         self.net: Autoencoder = kind(spec, options.latent, options.width).to(device)
         self.averaged = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.forward = Compiled(self.net, options, device, progress)
-        self.batched = BatchedSampling(
-            self.unit.shape, SAMPLING_BATCH, device, progress, self.unit.decoded
-        )
+        self.batched = BatchedSampling(self.unit.shape, SAMPLING_BATCH, device, progress, self.unit.decoded)
         # Standard deviation of the decoder's noise, for vectors only.
         self.noise = None if images else torch.zeros(())
 
@@ -163,8 +162,8 @@ class Autoencoder(nn.Module):
         self.padding = (0, self.small[2] * scale - self.width, 0, self.small[1] * scale - self.height)
         self.down, self.up = nn.Sequential(*down, nn.Flatten()), nn.Sequential(*up)
         self.label = nn.Embedding(spec.num_classes, latent)
-        self.encode = nn.Linear(flat + latent, 2 * latent)
-        self.widen = nn.Linear(2 * latent, flat)
+        self.encode: nn.Module = nn.Linear(flat + latent, 2 * latent)
+        self.widen: nn.Module = nn.Linear(2 * latent, flat)
 
     def forward(self, x: Tensor, y: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruction (n, C, H, W) of z = mean + std · epsilon, and mean and log variance (n, latent) of

@@ -1,23 +1,26 @@
 """WGAN on vectors: a critic that must be 1-Lipschitz, by a gradient penalty or by clipped weights.
 
-Papers: M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", 2017 (arXiv 1701.07875), algorithm 1; I. Gulrajani,
-F. Ahmed, M. Arjovsky, V. Dumoulin, A. Courville, "Improved Training of Wasserstein GANs", 2017 (1704.00028),
-algorithm 1. The self-consuming loop of M. Zverev, A. Koepke, J. Henriques 2025 (2512.11867) on five Gaussians.
+Papers: M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", 2017 (arXiv 1701.07875), algorithm 1; I.
+Gulrajani, F. Ahmed, M. Arjovsky, V. Dumoulin, A. Courville, "Improved Training of Wasserstein GANs", 2017
+(1704.00028), algorithm 1. The self-consuming loop of M. Zverev, A. Koepke, J. Henriques 2025 (2512.11867) on
+five Gaussians.
 
   x̃ = G(z, y), z ~ N(0, I);  G: −E D(x̃, y)
-  D: E D(x̃, y) − E D(x, y) + λ E (‖∇D(x̂, y)‖ − 1)²,  x̂ = u x + (1 − u) x̃, u ~ U(0, 1)        penalty=gradient
-     E D(x̃, y) − E D(x, y), each weight then clipped to [−c, c]                                penalty=clipping
+  D: E D(x̃, y) − E D(x, y) + λ E (‖∇D(x̂, y)‖ − 1)²,  x̂ = u x + (1 − u) x̃, u ~ U(0, 1)   penalty=gradient
+     E D(x̃, y) − E D(x, y), each weight then clipped to [−c, c]                           penalty=clipping
   a step: n_critic updates of D, one of G
   gradient: λ = 10, Adam(0.5, 0.9) at 1e-4;  clipping: c = 0.01, RMSprop at 5e-5;  both n_critic = 5
 
-D is a perceptron with ReLUs, so its gradient has no curvature of its own: with h_i = ReLU(W_i h_{i−1} + b_i) and
-masks m_i = [h_i > 0], ∇D = W_1ᵀ(m_1 ∘ W_2ᵀ(m_2 ∘ … w)). The penalty is taken of that product, through which weights get
-exactly the gradient that differentiating D twice gives (almost everywhere), for half of the work. The fakes of all
-n_critic updates are made at once: G does not change meanwhile.
+D is a perceptron with ReLUs, so its gradient has no curvature of its own: with h_i = ReLU(W_i h_{i−1} + b_i)
+and masks m_i = [h_i > 0], ∇D = W_1ᵀ(m_1 ∘ W_2ᵀ(m_2 ∘ … w)). The penalty is taken of that product, through
+which weights get exactly the gradient that differentiating D twice gives (almost everywhere), by products
+alone. The fakes of all n_critic updates are made at once: G does not change meanwhile.
 
-Deviations: both networks have three hidden layers of 128 ReLUs (the toy experiments of Gulrajani et al.: 512; Zverev
-et al. do not say). Classes come as one-hot labels beside z and x; fakes
-have the labels of the real batch. Data are centred and scaled (unit.py). Averaged weights (`ema`) are in neither paper.
+Deviations: both networks have three hidden layers of 128 ReLUs (the toy experiments of Gulrajani et al.: 512;
+Zverev et al. do not say), which begin as He et al. 2015 have them, the last layer as Glorot and Bengio 2010.
+Adam's constants are those of that toy's release; the paper has (0, 0.9) for images. Classes come as one-hot
+labels beside z and x; fakes have the labels of the real batch. Data are centred and scaled (unit.py). Batches
+of 64 are Arjovsky et al.'s. Averaged weights (`ema`) are in neither paper.
 """
 
 from __future__ import annotations
@@ -61,7 +64,8 @@ class WGANOptions:
     n_critic: Annotated[int, Gt(0)] = 5
     """updates of the critic for each of the generator"""
     learning_rate: Annotated[float, Gt(0)] | None = None
-    """rate of both networks, constant; none for the paper's: 1e-4 with penalty=gradient, 5e-5 with clipping"""
+    """rate of both networks, constant;
+    none for the papers': 1e-4 with penalty=gradient, 5e-5 with clipping"""
     gradient_weight: Annotated[float, Ge(0)] | None = None
     """λ of penalty=gradient; none for 10"""
     clip: Annotated[float, Gt(0)] | None = None
@@ -82,7 +86,7 @@ class WGANOptions:
 
 @register_generator("wgan")
 class WGAN(Generator):
-    """Wasserstein GAN of vectors: gradient penalty (Gulrajani et al.) or weight clipping (Arjovsky et al.)."""
+    """Wasserstein GAN of vectors, with gradient penalty (WGAN-GP) or clipped weights (WGAN)."""
 
     paper = "Arjovsky et al. 2017, arXiv 1701.07875; Gulrajani et al. 2017, arXiv 1704.00028"
     Options = WGANOptions
@@ -186,40 +190,42 @@ class WGAN(Generator):
 class Perceptron(nn.Module):
     """(…, inward) to (…, outward) by three hidden layers of ReLUs.
 
-    Weights begin as He et al. 2015 have them, the last layer's as Glorot and Bengio 2010: with PyTorch's smaller
-    ones G begins as a point, and moves about as one for thousands of steps.
+    With the smaller weights that PyTorch's layers begin with, G would begin as a point, and move about as one
+    for thousands of steps.
     """
 
     def __init__(self, inward: int, width: int, outward: int) -> None:
         super().__init__()
-        sizes = [inward, width, width, width, outward]
-        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in itertools.pairwise(sizes))
-        for layer in self.layers[:-1]:
+        sizes = [inward, width, width, width]
+        hidden = [nn.Linear(i, o) for i, o in itertools.pairwise(sizes)]
+        self.hidden: Any = nn.ModuleList(hidden)
+        self.last = nn.Linear(width, outward)
+        for layer in hidden:
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
-        nn.init.xavier_uniform_(self.layers[-1].weight)
-        for layer in self.layers:
+        nn.init.xavier_uniform_(self.last.weight)
+        for layer in (*hidden, self.last):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers[:-1]:
+        for layer in self.hidden:
             x = relu(layer(x))
-        return self.layers[-1](x)
+        return self.last(x)
 
     def gradient(self, x: Tensor) -> Tensor:
         """∇ of the one output at each of x (n, inward), (n, inward); differentiable in the weights."""
         masks = []
         with torch.no_grad():
-            for layer in self.layers[:-1]:
+            for layer in self.hidden:
                 x = relu(layer(x))
                 masks.append(x.sign())
-        slope = self.layers[-1].weight
-        for layer, mask in zip(reversed(self.layers[:-1]), reversed(masks), strict=True):
+        slope: Tensor = self.last.weight
+        for layer, mask in zip(reversed(self.hidden), reversed(masks), strict=True):
             slope = linear(slope * mask, layer.weight.T)
         return slope
 
     @torch.no_grad()
     def clip(self, bound: float) -> None:
         """Bring every weight and bias into [−bound, bound]."""
-        parameters = list(self.parameters())
+        parameters: list[Tensor] = list(self.parameters())
         torch._foreach_clamp_min_(parameters, -bound)
         torch._foreach_clamp_max_(parameters, bound)

@@ -19,9 +19,10 @@ class Modes:
 
     weights (k,): the mixture's. radius: how many standard deviations high quality reaches. expected: the
     share of true samples that are high quality. histogram (k,): share of all samples whose nearest mode, in
-    units of the mode's standard deviation, it is. good (k,): how many of those are high quality. nearest (n,):
-    the nearest mode of each sample. spread (k,): variance of a mode's high-quality samples about their own
-    mean, over that of true ones within the same radius: below 1 is too narrow; NaN for fewer than two samples.
+    units of the mode's standard deviation, it is. good (k,): how many of those are high quality. nearest
+    (n,): the nearest mode of each sample. spread (k,): variance of a mode's high-quality samples about their
+    own mean, over that of true ones within the same radius: below 1 is too narrow; NaN for fewer than two
+    samples.
     """
 
     n: int
@@ -111,8 +112,8 @@ def _variance(part: np.ndarray) -> float:
 
 
 def kept_variance(d: int, radius: float = 3.0) -> float:
-    """Variance in each coordinate of a standard Gaussian in d dimensions cut off at `radius`: the χ²_{d+2} law at
-    radius² over the χ²_d law there."""
+    """Variance in each coordinate of a standard Gaussian in d dimensions cut off at `radius`: the χ²_{d+2}
+    law at radius² over the χ²_d law there."""
     return float(gammainc(d / 2 + 1, radius**2 / 2) / gammainc(d / 2, radius**2 / 2))
 
 

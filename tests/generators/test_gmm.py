@@ -37,7 +37,7 @@ def test_five_gaussians_are_recovered() -> None:
     assert isinstance(law, MixtureLaw)
     distance = torch.cdist(law.centres[0], truth.centres[0])
     assert sorted(distance.argmin(1).tolist()) == [0, 1, 2, 3, 4]
-    # About 1,000 samples a mode: five standard errors of a mean in two coordinates, of a weight, of a variance.
+    # About 1,000 samples a mode: five standard errors of a mean, of a weight, of a variance.
     assert distance.min(1).values.max() < 5 * 0.3 * (2 / 1000) ** 0.5
     assert (law.weights - 0.2).abs().max() < 5 * (0.16 / 5000) ** 0.5
     assert law.compared(truth)["component_spread"].item() == pytest.approx(1, abs=5 * (1 / 5000) ** 0.5)

@@ -29,8 +29,8 @@ def seconds(work: Callable[[], object], repeats: int = 5) -> float:
 
 
 def products(net: Perceptron, rows: int, forward: int, inputs: int, weights: int) -> Callable[[], None]:
-    """The products of all layers with `rows` rows: so often forward, for the inputs' and weights' gradients."""
-    matrices = [layer.weight.detach() for layer in net.layers]  # type: ignore[union-attr]
+    """The products of all layers with `rows` rows: so often forward, for inputs' and weights' gradients."""
+    matrices = [layer.weight.detach() for layer in (*net.hidden, net.last)]
     xs = [torch.randn(rows, w.shape[1]) for w in matrices]
     ys = [torch.randn(rows, w.shape[0]) for w in matrices]
 
@@ -69,5 +69,7 @@ def test_a_training_step_against_its_matrix_products(penalty: str) -> None:
             work()
 
     least = seconds(lambda: [floor() for _ in range(steps)]) / steps
-    print(f"{penalty}: step {1e3 * step:.2f} ms, its matrix products {1e3 * least:.2f} ms: {step / least:.2f}")
+    print(
+        f"{penalty}: step {1e3 * step:.2f} ms, its matrix products {1e3 * least:.2f} ms: {step / least:.2f}"
+    )
     assert step < 5 * least
