@@ -12,7 +12,7 @@ import pandas as pd
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, numbers
 from cl_bench.reports.columns import ideal
-from cl_bench.reports.content import Content, Drawing
+from cl_bench.reports.content import Content, Drawing, mapped
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table
@@ -76,7 +76,9 @@ class ClaimsContent(Content):
                 f"{self._known[name].heading} after each task, over all classes seen. Line: mean over seeds; "
                 f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name])}"
             )
-            yield Drawing(re.sub(r"[^a-zA-Z0-9]+", "_", name), figure, caption.rstrip())
+            file = re.sub(r"[^a-zA-Z0-9]+", "_", name)
+            yield Drawing(file, figure, caption.rstrip())
+            yield from mapped(group, self._known[name], file)
 
 
 def _group(reproduction: Reproduction) -> Group:
