@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from cl_bench.reports import comparison
 from cl_bench.reports.definitions import Definition
@@ -91,7 +91,10 @@ def heat_map(group: Group, definition: Definition) -> Figure | None:
         ax.spines[:].set_visible(False)
         ax.set_xlabel("after generation" if group.runs[0].stationary else "after task")
         ax.set_ylabel(mixes.what)
-        bar = figure.colorbar(image, ax=ax, fraction=0.05, pad=0.03)
+        bar = figure.colorbar(image, ax=ax, fraction=0.05, pad=0.03, format="%g")
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+        if isinstance(norm, LogNorm):
+            bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         bar.set_label(printable(definition.heading))
         bar.outline.set_visible(False)
     return figure
