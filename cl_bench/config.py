@@ -144,7 +144,7 @@ class Resolved:
         found |= {name: version(name) for name in _NUMERIC}
         for cls in (self.strategy, self.benchmark, self.generator, *self.evaluators, *self.extractors):
             if cls is not None:
-                found[f"{cls.__module__}:{cls.__qualname__}"] = f"{getattr(cls, 'version', 1)}+{_source(cls)}"
+                found[f"{cls.__module__}:{cls.__qualname__}"] = f"{getattr(cls, 'version', 1)}+{source(cls)}"
         return found
 
     def run_id(self) -> str:
@@ -279,7 +279,7 @@ def _engine() -> str:
     return _digest([path.read_bytes() for path in files])
 
 
-def _source(cls: type) -> str:
+def source(cls: type) -> str:
     """A hash of what defines `cls`, its bases, and what they import from their own folder, so that an edited
     strategy is another run."""
     ours = [base for base in cls.__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names]

@@ -16,6 +16,7 @@ from cl_bench.errors import UserError
 from cl_bench.finished_run import Run, load_run
 from cl_bench.judging import Judging
 from cl_bench.progress import Progress
+from cl_bench.real_features import RealFeatures
 from cl_bench.real_sets import RealSets
 from cl_bench.rows import Row
 from cl_bench.run_directory import RunDirectory, locked
@@ -73,7 +74,8 @@ def evaluate(
         real = RealSets(stream)
         wanted = resolved.extractors if any("features" in judge.needs for judge in judges) else ()
         chosen = tuple(fitted(cls(stream.spec, past.device), real, directory, progress) for cls in wanted)
-        judging = Judging(directory.id, resolved.config, stream, judges, real, chosen, past.device, progress)
+        once = RealFeatures(stream, real, progress)
+        judging = Judging(directory.id, resolved.config, stream, judges, once, chosen, past.device, progress)
         rows: list[Row] = []
         for task in range(-1, done):
             if task >= 0:

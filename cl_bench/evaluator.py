@@ -4,40 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cl_bench.extractor import Extractor
+from cl_bench.features import Features
 from cl_bench.progress import Progress
-from cl_bench.real_sets import RealSets
+from cl_bench.real_features import RealFeatures
 from cl_bench.rows import Measurement, Metric, Row
-from cl_bench.samples import Samples, concat
+from cl_bench.samples import Samples
 from cl_bench.stream import TaskStream
 
 EXTRACTOR = "{extractor}"
 Need = Literal["predictions", "samples", "features"]
 Side = Literal["real", "floor", "replay"]
-
-
-@dataclass(frozen=True)
-class Features:
-    """Features of labelled samples: x (n, d) float64, y (n,) int64."""
-
-    x: np.ndarray
-    y: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def of(self, classes: tuple[int, ...]) -> Features:
-        keep = np.isin(self.y, classes)
-        return Features(self.x[keep], self.y[keep])
 
 
 class Evidence:
@@ -56,7 +40,7 @@ class Evidence:
         predictions: Callable[[int], Tensor],
         own: Callable[[Tensor], Tensor | None],
         samples: Samples | None,
-        real: RealSets,
+        real: RealFeatures,
         extractors: tuple[Extractor, ...],
         history: list[Row],
         folder: Path,
@@ -92,10 +76,10 @@ class Evidence:
         "floor", other real data that no extractor was fitted to either."""
         if self.samples is None:
             raise RuntimeError('an evaluator that reads replay must declare needs = {"samples", …}')
-        counts = {c: self._real.counts[c] for c in self.seen}
+        counts = {c: self._real.sets.counts[c] for c in self.seen}
         return {
-            "real": concat(self.stream.test).of(self.seen).first_per_class(counts),
-            "floor": self._real.floor.first_per_class(counts),
+            "real": self._real.samples("real", self.seen),
+            "floor": self._real.samples("floor", self.seen),
             "replay": self.samples.first_per_class(counts),
         }
 
@@ -104,10 +88,16 @@ class Evidence:
         extractor = extractor or self.extractors[0]
         found = self._features.get((extractor.name, side))
         if found is None:
-            samples = self.sides[side]
-            found = Features(extractor.features(samples.x).double().numpy(), samples.y.numpy())
+            if side == "replay":
+                found = Features.by(extractor, self.sides[side])
+            else:
+                found = self._real.features(side, extractor, self.seen)
             self._features[extractor.name, side] = found
         return found
+
+    def training_features(self, extractor: Extractor) -> Features:
+        """Features of all real training data of the seen classes, those of the floor among them."""
+        return self._real.features("train", extractor, self.seen)
 
     def own_features(self, side: Side) -> Features | None:
         """The same samples in the strategy's own network, as it is now; None where it does not tell."""

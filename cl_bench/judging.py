@@ -15,7 +15,7 @@ from cl_bench.config import Config
 from cl_bench.evaluator import Evaluator, Evidence
 from cl_bench.extractor import Extractor
 from cl_bench.progress import Progress
-from cl_bench.real_sets import RealSets
+from cl_bench.real_features import RealFeatures
 from cl_bench.rows import Measurement, Row
 from cl_bench.samples import Samples
 from cl_bench.seeds import isolated
@@ -33,7 +33,7 @@ class Judging:
     config: Config
     stream: TaskStream
     judges: Sequence[Evaluator]
-    real: RealSets
+    real: RealFeatures
     extractors: tuple[Extractor, ...]
     device: torch.device
     progress: Progress

@@ -30,6 +30,7 @@ from cl_bench.generator import Generator
 from cl_bench.judging import Judging
 from cl_bench.processes import Processes, first, join, together
 from cl_bench.progress import Progress
+from cl_bench.real_features import RealFeatures
 from cl_bench.real_sets import RealSets
 from cl_bench.replay_manifest import replay_manifest
 from cl_bench.rows import Row
@@ -161,7 +162,8 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         real = RealSets(stream)
         wanted = resolved.extractors if any("features" in judge.needs for judge in judges) else ()
         extractors = tuple(fitted(cls(stream.spec, device), real, directory, progress) for cls in wanted)
-        judging = Judging(directory.id, config, stream, judges, real, extractors, device, progress)
+        once = RealFeatures(stream, real, progress)
+        judging = Judging(directory.id, config, stream, judges, once, extractors, device, progress)
         session = _Session(config, stream, strategy, judging, directory, device, processes, progress)
         if not done and any(judge.before_first for judge in judges):
             history += session.judge(-1, history)

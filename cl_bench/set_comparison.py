@@ -17,6 +17,7 @@ from cl_bench.config import chosen_evaluators, chosen_extractors
 from cl_bench.errors import UserError
 from cl_bench.evaluator import EXTRACTOR, Evidence, named
 from cl_bench.progress import Progress
+from cl_bench.real_features import RealFeatures
 from cl_bench.real_sets import RealSets
 from cl_bench.rows import Measurement, Metric
 from cl_bench.sample_files import SampleSet
@@ -81,7 +82,7 @@ def compare_sets(
             _nothing,
             _nothing,
             samples,
-            sets,
+            RealFeatures(stream, sets, progress),
             tuple(fitted),
             [],
             Path(folder),

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from cl_bench import register_evaluator
-from cl_bench.evaluator import Evaluator, Evidence, Features, Side
+from cl_bench.evaluator import Evaluator, Evidence, Side
+from cl_bench.features import Features
 from cl_bench.metrics.alignment import centroids, domain_auc, linear_cka, procrustes_residual
 from cl_bench.rows import Measurement, Metric
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from cl_bench import register_evaluator
-from cl_bench.evaluator import Evaluator, Evidence, Features
+from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.features import Features
 from cl_bench.metrics.conditional_frechet import conditional_frechet
 from cl_bench.rows import Measurement, Metric
 

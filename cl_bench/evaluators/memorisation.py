@@ -27,9 +27,8 @@ class Memorisation(Evaluator):
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        train = evidence.stream.train.of(evidence.seen)
         for extractor in evidence.extractors:
-            known = extractor.features(train.x).double()
+            known = evidence.training_features(extractor).x
             for word, side in SIDES:
                 x = evidence.features(side, extractor).x
                 value = auth_pct(known, x) if len(known) > 1 and len(x) else None

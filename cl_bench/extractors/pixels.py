@@ -14,6 +14,7 @@ class Pixels(Extractor):
     """The values themselves, flattened, images as [−1, 1]."""
 
     title = "values"
+    kept = False
 
     def raw(self, x: Tensor) -> Tensor:
         return scaled(x).flatten(1).float().cpu()
