@@ -68,6 +68,7 @@ def run(
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
     extractors: tuple[str, ...] | None = None,
+    ci: bool = False,
     **more_options: Any,
 ) -> Run:
     """Run `strategy` on `benchmark`, or go on with it, or load it when it is finished already.
@@ -75,9 +76,10 @@ def run(
     strategy, benchmark, generator: registered names or "module:Class"; generator "none" for none, None for
     the benchmark's own. seed: of everything but the class order, which has `order_seed` (None: the data
     set's own order). limit: at most so many samples per class. evaluators: names, or "all"; None for the
-    default ones. extractors: of the features that distances are taken in; None for the default. data_root:
-    folder of the data sets (None: see `data_root.py`). quiet: say nothing on the way; progress: say it there
-    instead of on standard error. Options of strategy, benchmark and generator go by name, as keywords
+    default ones. extractors: of the features that distances are taken in; None for the default. ci: with 95 %
+    confidence intervals (see `intervals.py`; judging takes many times as long). data_root: folder of the data
+    sets (None: see `data_root.py`). quiet: say nothing on the way; progress: say it there instead of on
+    standard error. Options of strategy, benchmark and generator go by name, as keywords
     (`lambda_=0.5`) or in `options` (`{"generator.steps": 100}`).
 
     Returns the finished run. Raises UserError for a mistake and TrainingDiverged for a loss gone bad.
@@ -97,6 +99,7 @@ def run(
         root,
         given,
         extractors,
+        ci,
     )
     progress = progress or Progress(quiet or not first())
     resolved = resolve(request, progress)
@@ -403,7 +406,7 @@ def definitions(resolved: Resolved) -> dict[str, dict[str, Any]]:
     return {
         name: {"title": metric.title, "higher_is_better": metric.higher_is_better, "doc": metric.doc}
         for cls in resolved.evaluators
-        for name, metric in cls.definitions(resolved.extractors).items()
+        for name, metric in cls.definitions(resolved.extractors, resolved.config.ci).items()
     }
 
 

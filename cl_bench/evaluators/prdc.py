@@ -32,6 +32,7 @@ class PRDC(Evaluator):
             f"{name}{word.replace(':', ' ')}",
             None if word else True,
             "real vs real" if word else f"{text}; {{extractor}}",
+            "" if word else "subsampling",
         )
         for name, text in SOURCES.items()
         for word in ("", ":floor")

@@ -30,6 +30,7 @@ class Transport(Evaluator):
             f"{title} floor" if word else title,
             None if word else False,
             "real vs real" if word else f"{text}; {{extractor}}",
+            "" if word else "subsampling",
         )
         for name, (title, text) in NAMES.items()
         for word in ("", ":floor")
@@ -40,7 +41,7 @@ class Transport(Evaluator):
 
 
 def _distances(real: Features, other: Features) -> dict[str, float]:
-    if not len(other):
+    if not len(real) or not len(other):
         return dict.fromkeys(NAMES, float("nan"))
     return {
         "w2": squared_w2(real.x, other.x),
