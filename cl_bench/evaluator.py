@@ -191,9 +191,7 @@ class Evaluator(ABC):
                 found[named(extractor, name)] = replace(metric, title=title, doc=doc)
         ends = {
             f"{name}:{word}": Metric(
-                f"{metric.title} {word}",
-                None,
-                f"end of the 95 % interval of {metric.title}, by {metric.interval}",
+                f"{metric.title} {word}", None, f"end of its 95 % confidence interval, by {metric.interval}"
             )
             for name, metric in found.items()
             for word in ENDS
