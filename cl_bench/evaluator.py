@@ -161,7 +161,7 @@ class Evaluator(ABC):
     needs: what it reads; one that needs samples is left out for strategies that are not generative.
     before_first: whether it also judges the untrained strategy (after_task −1). default: whether it judges
     runs whose evaluators nobody named. metrics: what it yields; "{extractor}" in name and text stands for
-    each extractor.
+    each extractor. What has an interval (see `evidence.intervals`) says in its Metric how that is made.
     """
 
     name: ClassVar[str] = ""
