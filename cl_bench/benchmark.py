@@ -16,6 +16,7 @@ from cl_bench.augmentation import NO_AUGMENTATION, Augmentation
 from cl_bench.class_order import chosen_classes, class_order, grouped, task_sizes
 from cl_bench.data_root import data_root as default_data_root
 from cl_bench.data_set import DataSet
+from cl_bench.defaults import DEFAULT_EXTRACTORS
 from cl_bench.errors import UserError
 from cl_bench.seeds import isolated
 from cl_bench.stream import RealData, TaskStream
@@ -57,6 +58,8 @@ class Stationary:
     """number of tasks, each with all classes"""
     classes: Annotated[int, Gt(0)] | list[int | str] | None = None
     """only these classes: the first so many of the data set's own order, or names or labels, as in [cat,7]"""
+    fresh: bool = False
+    """give each generation its own part of the real data, in place of the same data to all"""
     valid_fraction: Annotated[float, Ge(0), Lt(1)] = 0.1
     """share of each class's training data held out as task.valid"""
 
@@ -64,10 +67,10 @@ class Stationary:
 class Benchmark(ABC):
     """A data set and how it becomes a stream whose tasks bring new classes.
 
-    Subclasses set the class variables and give `data_set`, or `load` for data that need no files.
-    source: where the data comes from, with its licence. generator: the default for `--generator`, "none" for
-    none. transforms: what happened to the data on the way here; augmentation: what training may do to images.
-    version: raise it when the same options give another stream.
+    Subclasses set the class variables and give `data_set`, or `load` for data that need no files. source:
+    where the data comes from, with its licence. generator: the default for `--generator`, "none" for none.
+    extractors: the default for `--extractors`. transforms: what happened to the data on the way here;
+    augmentation: what training may do to images. version: raise it when the same options give another stream.
     """
 
     name: ClassVar[str] = ""
@@ -75,6 +78,7 @@ class Benchmark(ABC):
     source: ClassVar[str] = ""
     needs: ClassVar[str] = "nothing beyond the installed packages"
     generator: ClassVar[str]
+    extractors: ClassVar[tuple[str, ...]] = DEFAULT_EXTRACTORS
     transforms: ClassVar[str] = "none: as stored"
     augmentation: ClassVar[Augmentation] = NO_AUGMENTATION
     Options: ClassVar[type] = ClassIncremental
@@ -127,7 +131,8 @@ class Benchmark(ABC):
 
 
 class StationaryBenchmark(Benchmark):
-    """A data set as a self-consuming loop: each task, a generation, has all classes, the same real data."""
+    """A data set as a self-consuming loop: each task, a generation, has all classes, and the same real data
+    unless they are `fresh`."""
 
     Options: ClassVar[type] = Stationary
 
@@ -143,4 +148,5 @@ class StationaryBenchmark(Benchmark):
             self.options.valid_fraction,
             self.options.generations,
             self.augmentation,
+            self.options.fresh,
         )

@@ -62,6 +62,11 @@ class Classifier:
     ) -> None:
         if spec.modality == "text":
             raise UserError("the classifier takes images or vectors, not text")
+        if spec.num_classes < 2:
+            raise UserError(
+                "this strategy needs a classifier, and the stream's one class leaves nothing to tell apart; "
+                "choose bootstrap, mixed, accumulate or another mix"
+            )
         self.spec, self.device = spec, device
         self.body = body(spec, width, dropout, network, pretrained)
         self.head = nn.Linear(width_of(chosen(network, spec), width), spec.num_classes)

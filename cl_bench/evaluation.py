@@ -15,6 +15,7 @@ from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError
 from cl_bench.finished_run import Run, load_run
 from cl_bench.judging import Judging
+from cl_bench.law import Law
 from cl_bench.progress import Progress
 from cl_bench.real_features import RealFeatures
 from cl_bench.real_sets import RealSets
@@ -69,10 +70,10 @@ def evaluate(
         if not done:
             raise UserError(f"{run.path}: no task is finished yet")
         past = _Past(run, resolved, stream, progress)
-        judges = [cls() for cls in resolved.evaluators if past.generative or "samples" not in cls.needs]
+        judges = [cls() for cls in resolved.evaluators if cls.fits(stream, past.generative)]
         if not judges:
             raise UserError(
-                f"strategy {run.strategy!r} makes no samples, and {', '.join(names)} judge samples"
+                f"{', '.join(names)}: strategy {run.strategy!r} on {run.benchmark!r} has nothing to judge so"
             )
         real = RealSets(stream)
         wanted = resolved.extractors if any("features" in judge.needs for judge in judges) else ()
@@ -85,7 +86,7 @@ def evaluate(
                 progress.task(task, done, "judged again")
             samples = past.samples(task) if task >= 0 and judging.needs_samples else None
             folder = directory.task(task)
-            learner = partial(past.predictions, task), partial(past.latent, task)
+            learner = partial(past.predictions, task), partial(past.latent, task), partial(past.law, task)
             rows += judging.rows(task, *learner, samples, list(rows), folder)
         _record(directory, rows, resolved)
     return Run(directory)
@@ -131,6 +132,9 @@ class _Past:
 
     def latent(self, after_task: int, x: Tensor) -> Tensor | None:
         return self.strategy(after_task).latent(x)
+
+    def law(self, after_task: int) -> Law | None:
+        return self.strategy(after_task).law()
 
 
 def _record(directory: RunDirectory, rows: list[Row], resolved: Resolved) -> None:

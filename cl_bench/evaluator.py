@@ -15,6 +15,7 @@ from torch import Tensor
 from cl_bench.extractor import Extractor
 from cl_bench.features import Features
 from cl_bench.intervals import Intervals
+from cl_bench.law import Law
 from cl_bench.progress import Progress
 from cl_bench.real_features import RealFeatures
 from cl_bench.rows import ENDS, Ends, Measurement, Metric, Row
@@ -22,7 +23,7 @@ from cl_bench.samples import Samples
 from cl_bench.stream import TaskStream
 
 EXTRACTOR = "{extractor}"
-Need = Literal["predictions", "samples", "features"]
+Need = Literal["predictions", "samples", "features", "classes", "law"]
 Side = Literal["real", "floor", "replay"]
 
 
@@ -42,6 +43,7 @@ class Evidence:
         after_task: int,
         predictions: Callable[[int], Tensor],
         own: Callable[[Tensor], Tensor | None],
+        law: Callable[[], Law | None],
         samples: Samples | None,
         real: RealFeatures,
         extractors: tuple[Extractor, ...],
@@ -52,7 +54,7 @@ class Evidence:
         intervals: Intervals,
     ) -> None:
         self.stream, self.after_task, self.samples = stream, after_task, samples
-        self._predictions, self._own = predictions, own
+        self._predictions, self._own, self._law = predictions, own, law
         self._real, self._extractors = real, extractors
         self._features: dict[tuple[str, Side], Features] = {}
         self.history, self.folder, self.device, self.progress = history, folder, device, progress
@@ -67,6 +69,10 @@ class Evidence:
     def predictions(self, on_task: int) -> Tensor:
         """Logits (n, num_classes) on the test set of group `on_task`, whether learned yet or not."""
         return self._predictions(on_task)
+
+    def law(self) -> Law | None:
+        """The law that the strategy's samples come from, where that is known."""
+        return self._law()
 
     @property
     def extractors(self) -> tuple[Extractor, ...]:
@@ -158,16 +164,19 @@ class Evidence:
 class Evaluator(ABC):
     """Turns evidence into measurements.
 
-    needs: what it reads; one that needs samples is left out for strategies that are not generative.
-    before_first: whether it also judges the untrained strategy (after_task −1). default: whether it judges
-    runs whose evaluators nobody named. metrics: what it yields; "{extractor}" in name and text stands for
-    each extractor. What has an interval (see `evidence.intervals`) says in its Metric how that is made.
+    needs: what it reads: "predictions"; "samples" of a generative strategy; "features" of them; "classes",
+    two at least, as predictions do; the known "law" of the data. Where that is not to be had it is left out.
+    replicated: whether it also judges streams of several replicas. before_first: whether it also judges the
+    untrained strategy (after_task −1). default: whether it judges runs whose evaluators nobody named.
+    metrics: what it yields; "{extractor}" in name and text stands for each extractor. What has an interval
+    (see `evidence.intervals`) says in its Metric how that is made.
     """
 
     name: ClassVar[str] = ""
     needs: ClassVar[frozenset[Need]] = frozenset()
     before_first: ClassVar[bool] = False
     default: ClassVar[bool] = True
+    replicated: ClassVar[bool] = False
     metrics: ClassVar[dict[str, Metric]] = {}
 
     @classmethod
@@ -198,6 +207,18 @@ class Evaluator(ABC):
             if ci and metric.interval
         }
         return found | ends
+
+    @classmethod
+    def fits(cls, stream: TaskStream, generative: bool) -> bool:
+        """Whether there is what it needs. generative: whether the strategy is."""
+        spec = stream.spec
+        return (
+            (generative or "samples" not in cls.needs)
+            and (spec.num_classes > 1 or not cls.needs & {"predictions", "classes"})
+            and (spec.modality != "text" or "features" not in cls.needs)
+            and (stream.law is not None or "law" not in cls.needs)
+            and (spec.replicas == 1 or cls.replicated)
+        )
 
     @abstractmethod
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:

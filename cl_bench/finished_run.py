@@ -70,6 +70,9 @@ class Run:
             tuple(self.manifest["class_names"]),
             self.num_tasks,
             self.stationary,
+            replicas=self.manifest.get("replicas", 1),
+            vocabulary=self.manifest.get("vocabulary", 0),
+            fresh=self.manifest.get("fresh", False),
         )
 
     def restored(self, task: int | None = None, device: str = "auto") -> Strategy:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from cl_bench.law import Law
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.state import State
@@ -48,7 +49,8 @@ class NoOptions:
 class Generator(ABC):
     """A class-conditional generative model.
 
-    paper: the source. guidable: whether `sample` takes a guide. version: raise it when the same options
+    paper: the source. guidable: whether `sample` takes a guide. replicated: whether it fits each replica of
+    the stream by itself. version: raise it when the same options
     give other samples.
     """
 
@@ -56,6 +58,7 @@ class Generator(ABC):
     version: ClassVar[int] = 1
     paper: ClassVar[str] = ""
     guidable: ClassVar[bool] = False
+    replicated: ClassVar[bool] = False
     Options: ClassVar[type] = NoOptions
 
     def __init__(self, spec: StreamSpec, options: Any, device: torch.device, progress: Progress) -> None:
@@ -69,6 +72,10 @@ class Generator(ABC):
     def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
         """One sample for each label: labels (n,) int64 to (n, *spec.shape) in the stream's modality,
         on the CPU. Draws from torch's global generator."""
+
+    def law(self) -> Law | None:
+        """The law that it samples from, where its parameters say that and there is one class; else None."""
+        return None
 
     @abstractmethod
     def state_dict(self) -> State:

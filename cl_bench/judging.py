@@ -15,6 +15,7 @@ from cl_bench.config import Config
 from cl_bench.evaluator import Evaluator, Evidence
 from cl_bench.extractor import Extractor
 from cl_bench.intervals import Intervals
+from cl_bench.law import Law
 from cl_bench.progress import Progress
 from cl_bench.real_features import RealFeatures
 from cl_bench.rows import Measurement, Row
@@ -43,11 +44,16 @@ class Judging:
     def needs_samples(self) -> bool:
         return any("samples" in judge.needs for judge in self.judges)
 
+    @property
+    def needs_predictions(self) -> bool:
+        return any("predictions" in judge.needs for judge in self.judges)
+
     def rows(
         self,
         after_task: int,
         predictions: Callable[[int], Tensor],
         own: Callable[[Tensor], Tensor | None],
+        law: Callable[[], Law | None],
         samples: Samples | None,
         history: list[Row],
         folder: Path,
@@ -55,13 +61,14 @@ class Judging:
         """What the judges say after `after_task` (−1: before the first), each number as soon as it is known.
 
         predictions: group of classes to logits on its test set. own: data to the strategy's own
-        features. samples, history, folder: see `Evidence`.
+        features. law: that of its samples. samples, history, folder: see `Evidence`.
         """
         evidence = Evidence(
             self.stream,
             after_task,
             predictions,
             own,
+            law,
             samples,
             self.real,
             self.extractors,

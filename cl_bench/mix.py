@@ -2,10 +2,14 @@
 
 For each class already seen, with n_c real samples, the training set of the next generator and classifier
 holds `real · n_c` real samples (or `exemplars` of them) and `lambda · n_c` synthetic ones. New classes always
-come real. With `accumulate`, synthetic sets of earlier tasks are kept beside the new one.
+come real. With `accumulate`, synthetic sets of earlier tasks are kept beside the new one: all, or the newest
+`window`; with `subsample`, each training draws as many of them all as there were real samples. Synthetic sets
+grow as tᵖ with `growth` p: the set that generation t trains on has ⌊λ n_c tᵖ⌋ samples of class c, t = 1 for
+real data. Where a stream brings fresh real data every time, the real share is of those.
 
 Sources: Bertrand et al. 2024 (arXiv 2310.00429): λ synthetic per real; Shumailov et al. 2023 (2305.17493) and
-Zverev et al. 2025 (2512.11867): replace; Gerstgrasser et al. 2024 (2404.01413): accumulate.
+Zverev et al. 2025 (2512.11867): replace; Gerstgrasser et al. 2024 (2404.01413): accumulate; Kazdan et al.
+2024 (2410.16713): accumulate-subsample; Alemohammad et al. 2023 (2307.01850): fresh real data.
 """
 
 from __future__ import annotations
@@ -23,12 +27,16 @@ from cl_bench.samples import Samples, concat, labels_for
 class Mix:
     """real: share of an old class's real samples kept, 0…1. lambda_: synthetic per real sample, ≥ 0.
     accumulate: keep earlier synthetic sets. exemplars: so many real samples per old class instead of a share.
+    window, subsample, growth: see above; window and subsample go with accumulate.
     """
 
     real: float = 0.0
     lambda_: float = 0.0
     accumulate: bool = False
     exemplars: int | None = None
+    window: int | None = None
+    subsample: bool = False
+    growth: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.real <= 1:
@@ -59,10 +67,24 @@ class Mix:
             index.append(members[torch.randperm(n)[:k]].sort().values)
         return task_train[torch.cat(index)] if index else task_train[:0]
 
-    def replay_labels(self, real_counts: dict[int, int]) -> Tensor:
-        """Labels of the synthetic set for classes with `real_counts[c]` real samples: ⌊λ n_c⌋ of each."""
+    def replay_labels(self, real_counts: dict[int, int], generation: int = 1) -> Tensor:
+        """Labels of the synthetic set that `generation` (1: the first, of real data) trains on, for classes
+        with `real_counts[c]` real samples: ⌊λ n_c generationᵖ⌋ of each."""
+        times = self.lambda_ * generation**self.growth
         # The small amount keeps ⌊0.29 · 100⌋ at 29, although the product comes out just below it.
-        return labels_for({c: int(self.lambda_ * n + 1e-9) for c, n in real_counts.items()})
+        return labels_for({c: int(times * n + 1e-9) for c, n in real_counts.items()})
+
+    def drawn(self, pool: Samples, real_counts: dict[int, int]) -> Samples:
+        """What is trained on of all there is: everything, or with `subsample` as many of each old class as it
+        had real samples, at random without repetition (from torch's global generator)."""
+        if not self.subsample:
+            return pool
+        index = []
+        for c, n in pool.counts().items():
+            members = torch.nonzero(pool.y == c).flatten()
+            k = min(real_counts.get(c, n), n)
+            index.append(members[torch.randperm(n)[:k]].sort().values)
+        return pool[torch.cat(index)]
 
 
 def lambda_of(synthetic_fraction: float, real: float = 1.0) -> float:

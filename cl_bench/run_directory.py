@@ -144,11 +144,15 @@ class RunDirectory:
             file.flush()
             os.fsync(file.fileno())
 
-    def finish(self, index: int, costs: dict[str, Any]) -> None:
-        """Declare task `index` complete; how many rows that makes is remembered, so that a loss is seen."""
-        rows = sum(row.after_task <= index for row in self.rows())
+    def finish(self, index: int, costs: dict[str, Any], rows: int) -> None:
+        """Declare task `index` complete; how many `rows` that makes is remembered, so that a loss is seen."""
         write_json(self.task(index) / FINISHED, costs | {"rows": rows})
         self.drop_training(index)
+
+    def drop_data(self, index: int) -> None:
+        """Remove checkpoint and samples of task `index`, which later ones do not need."""
+        for name in (CHECKPOINT, REPLAY, REPLAY_MANIFEST, SAMPLES):
+            (self.task(index) / name).unlink(missing_ok=True)
 
     def drop_training(self, index: int) -> None:
         """Remove what the training of task `index` kept."""

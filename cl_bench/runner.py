@@ -161,7 +161,7 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
             return Run(directory)
         if done:
             _restore(strategy, directory, stream.tasks[:done], config.seed, progress)
-        judges = [cls() for cls in resolved.evaluators if strategy.generative or "samples" not in cls.needs]
+        judges = [cls() for cls in resolved.evaluators if cls.fits(stream, strategy.generative)]
         real = RealSets(stream)
         wanted = resolved.extractors if any("features" in judge.needs for judge in judges) else ()
         extractors = tuple(fitted(cls(stream.spec, device), real, directory, progress) for cls in wanted)
@@ -256,7 +256,10 @@ class _Session:
             "replay_samples": 0 if replay is None else len(replay),
             "stored_bytes": stored,
         }
-        self.directory.finish(index, costs)
+        self.directory.finish(index, costs, len(history) + len(rows))
+        if self.stream.spec.replicas > 1:
+            # Thousands of replicas over thousands of generations would fill the disk.
+            self.directory.drop_data(index - 1)
         return rows
 
     def judge(self, after_task: int, history: list[Row]) -> list[Row]:
@@ -267,12 +270,12 @@ class _Session:
         with isolated(seed, "predict", after_task), sealed_tests():
             wanted = after_task >= 0 and self.judging.needs_samples
             samples = self._samples(after_task) if wanted else None
-        tests = self.stream.test
+        tests = self.stream.test if self.judging.needs_predictions else ()
         with isolated(seed, "predict", after_task), sealed_tests():
             logits = [self.strategy.predict(test.x) for test in tests]
         rows = []
         folder = self.directory.task(after_task)
-        learner = logits.__getitem__, self.strategy.latent
+        learner = logits.__getitem__, self.strategy.latent, self.strategy.law
         for row in self.judging.rows(after_task, *learner, samples, history, folder):
             self.directory.append(row)
             rows.append(row)
@@ -288,8 +291,8 @@ def judged_samples(strategy: Strategy, stream: TaskStream, after_task: int, prog
     """As many synthetic samples of each seen class as it has training samples: the newest of the replay set,
     and where there are too few, more from the generator."""
     wanted: dict[int, int] = {}
-    for task in stream.tasks[: after_task + 1]:
-        wanted |= task.train.counts()
+    for group in stream.groups_seen(after_task):
+        wanted |= stream.tasks[group].train.counts()
     replay = strategy.replay
     parts = []
     missing = wanted
@@ -309,6 +312,11 @@ def judged_samples(strategy: Strategy, stream: TaskStream, after_task: int, prog
 def new_strategy(resolved: Resolved, spec: StreamSpec, device: torch.device, progress: Progress) -> Strategy:
     """The strategy before its first task, with the generator it was asked to use."""
     make, options = resolved.generator, resolved.generator_options
+    if make is not None and spec.replicas > 1 and not make.replicated:
+        raise UserError(
+            f"generator {resolved.config.generator!r} does not keep {spec.replicas} replicas apart; "
+            "say replicas=1, and use seeds"
+        )
 
     def new_generator() -> Generator:
         assert make is not None
@@ -396,6 +404,9 @@ def _manifest(resolved: Resolved, run_id: str, stream: TaskStream) -> dict[str, 
         "modality": stream.spec.modality,
         "shape": list(stream.spec.shape),
         "class_names": list(stream.spec.class_names),
+        "replicas": stream.spec.replicas,
+        "vocabulary": stream.spec.vocabulary,
+        "fresh": stream.spec.fresh,
         "metrics": definitions(resolved),
         "extractors": {},
     }

@@ -39,7 +39,7 @@ EVALUATORS = (
     "prdc",
     "transport",
 )
-EXTRACTORS = {"image": ("pixels", "random-conv"), "vector": ("pixels",)}
+EXTRACTORS = {"image": ("pixels", "random-conv"), "vector": ("identity",)}
 LEAST = 6  # samples of a class of the first set: two for each third
 
 
@@ -83,6 +83,7 @@ def compare_sets(
             0,
             _nothing,
             _nothing,
+            lambda: None,
             samples,
             RealFeatures(stream, sets, progress),
             tuple(fitted),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cl_bench.errors import UserError
 from cl_bench.generator import Generator, NoOptions
+from cl_bench.law import Law
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.state import State
@@ -92,6 +93,10 @@ class Strategy(ABC):
     def latent(self, x: Tensor) -> Tensor | None:
         """Last hidden layer of the network that predicts: x (n, …) to (n, d) float32 on the CPU; None for a
         strategy that does not tell."""
+        return None
+
+    def law(self) -> Law | None:
+        """The law that its samples come from, where that is known (see law.py)."""
         return None
 
     def sample(self, labels: Tensor) -> Tensor:

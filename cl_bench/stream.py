@@ -20,6 +20,7 @@ import torch
 
 from cl_bench.augmentation import NO_AUGMENTATION, Augmentation
 from cl_bench.errors import UserError
+from cl_bench.law import Law
 from cl_bench.samples import Samples
 from cl_bench.seeds import permutation
 
@@ -53,7 +54,9 @@ class RealData:
     """A data set as a benchmark loads it, before it is cut into tasks.
 
     train, test: real samples; labels are 0 … len(class_names) − 1. fingerprint: SHA-256 (hex) over names,
-    shapes, values and labels of both splits; computed unless it is known already.
+    shapes, values and labels of both splits; computed unless it is known already. law: what the data were
+    drawn from, where that is known. replicas: how many copies of one experiment lie side by side along the
+    first axis of a sample. vocabulary: tokens that text is made of, its values 0 … vocabulary − 1.
     """
 
     modality: Modality
@@ -61,6 +64,9 @@ class RealData:
     train: Samples
     test: Samples
     fingerprint: str = ""
+    law: Law | None = None
+    replicas: int = 1
+    vocabulary: int = 0
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
@@ -80,13 +86,14 @@ class RealData:
         new[list(labels)] = torch.arange(len(labels))
         train, test = self.train.of(labels), self.test.of(labels)
         names = tuple(self.class_names[c] for c in labels)
-        return RealData(self.modality, names, replace(train, y=new[train.y]), replace(test, y=new[test.y]))
+        parts = replace(train, y=new[train.y]), replace(test, y=new[test.y])
+        return RealData(self.modality, names, *parts, replicas=self.replicas, vocabulary=self.vocabulary)
 
     def limited(self, per_class: int) -> RealData:
         """At most `per_class` training and test samples of each class (`--limit`)."""
         counts = dict.fromkeys(range(len(self.class_names)), per_class)
         parts = self.train.first_per_class(counts), self.test.first_per_class(counts)
-        return RealData(self.modality, self.class_names, *parts)
+        return replace(self, train=parts[0], test=parts[1], fingerprint="")
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,8 @@ class StreamSpec:
     """What a strategy may know before the first task.
 
     stationary: whether every task repeats the same classes. augmentation: what training on these data may do
-    to images on the way.
+    to images on the way. replicas, vocabulary: see `RealData`. fresh: whether stationary tasks have different
+    real data, each its own.
     """
 
     modality: Modality
@@ -103,6 +111,9 @@ class StreamSpec:
     num_tasks: int
     stationary: bool = False
     augmentation: Augmentation = NO_AUGMENTATION
+    replicas: int = 1
+    vocabulary: int = 0
+    fresh: bool = False
 
     @property
     def num_classes(self) -> int:
@@ -128,9 +139,11 @@ class TaskStream:
     spec: what strategies may know. tasks: one `Task` each. groups: the distinct sets of classes in the order
     they come: one per task, or, where every task repeats the same classes, one in all. class_order: their
     concatenation. train: the real training data of all tasks, valid included, in the data set's own order.
-    fingerprint: SHA-256 of the data. `test[g]` is the test set of group g, sealed while strategies work.
+    fingerprint: SHA-256 of the data. law: what they were drawn from, None where nobody knows. `test[g]` is
+    the test set of group g, sealed while strategies work.
 
-    generations: None for a task per group; a number for so many tasks of the one group.
+    generations: None for a task per group; a number for so many tasks of the one group. fresh: whether each
+    of these has its own part of the training data, as large as the others', instead of all of it.
     """
 
     def __init__(
@@ -143,13 +156,18 @@ class TaskStream:
         valid_fraction: float,
         generations: int | None = None,
         augmentation: Augmentation = NO_AUGMENTATION,
+        fresh: bool = False,
     ) -> None:
         self.name, self.version, self.order_seed = name, version, order_seed
         self.groups = tuple(tuple(group) for group in groups)
         self.class_order = tuple(itertools.chain.from_iterable(self.groups))
-        self.fingerprint, self.train = data.fingerprint, data.train
-        tasks = [_task(i, group, data.train, valid_fraction) for i, group in enumerate(self.groups)]
-        if generations is not None:
+        self.fingerprint, self.train, self._law = data.fingerprint, data.train, data.law
+        if generations is not None and fresh:
+            parts = _parts(data.train, generations)
+            tasks = [_task(i, self.groups[0], part, valid_fraction) for i, part in enumerate(parts)]
+        else:
+            tasks = [_task(i, group, data.train, valid_fraction) for i, group in enumerate(self.groups)]
+        if generations is not None and not fresh:
             tasks = [replace(tasks[0], index=i) for i in range(generations)]
         self.tasks = tuple(tasks)
         self.spec = StreamSpec(
@@ -159,6 +177,9 @@ class TaskStream:
             len(tasks),
             generations is not None,
             augmentation,
+            data.replicas,
+            data.vocabulary,
+            fresh,
         )
         self._test = tuple(data.test.of(group) for group in self.groups)
 
@@ -167,6 +188,12 @@ class TaskStream:
         """Group g's test set at [g]. Raises SealedTestSet inside `sealed_tests()`."""
         refuse_sealed(f"read the test sets of {self.name!r}")
         return self._test
+
+    @property
+    def law(self) -> Law | None:
+        """What the data were drawn from, sealed like the test sets."""
+        refuse_sealed(f"read the law behind {self.name!r}")
+        return self._law
 
     def group_of(self, task: int) -> int:
         """The group whose classes task `task` has."""
@@ -198,6 +225,24 @@ def _task(index: int, classes: Sequence[int], train: Samples, valid_fraction: fl
         held.append(members[order[:cut]])
         kept.append(members[order[cut:]].sort().values)
     return Task(index, tuple(classes), train[torch.cat(kept)], train[torch.cat(held)])
+
+
+def _parts(train: Samples, parts: int) -> list[Samples]:
+    """`train` in disjoint parts with equally many of each class, the rest left out. Raises UserError when a
+    part would be empty."""
+    found: list[list[torch.Tensor]] = [[] for _ in range(parts)]
+    for c in train.classes:
+        members = torch.nonzero(train.y == c).flatten()
+        order = members[torch.from_numpy(permutation(len(members), 0, "fresh", c))]
+        size = len(members) // parts
+        if size == 0:
+            raise UserError(
+                f"a class of {len(members)} training samples is too small for fresh data in each of {parts} "
+                "generations; take fewer generations"
+            )
+        for i in range(parts):
+            found[i].append(order[i * size : (i + 1) * size])
+    return [train[torch.cat(index)] for index in found]
 
 
 def held_out(samples: Samples, fraction: float, purpose: str) -> tuple[Samples, Samples]:

@@ -49,6 +49,9 @@ MOST_FURTHER = 3
 # A metric "m:floor" or "m:real" is what a perfect generator would score; it stands beside "m".
 IDEALS = ("floor", "real")
 
+# A metric "m:se" is the standard error of "m", a mean over replicas.
+ERROR = "se"
+
 
 def decimals(metric: str, value: float | None) -> int:
     """Decimals with which to show `value` of `metric`."""
@@ -64,5 +67,5 @@ def ideal(metric: str, measured: Iterable[str]) -> tuple[str, str] | None:
 def further(definitions: Definitions, frames: Iterable[pd.DataFrame]) -> list[str]:
     """Metrics over all seen classes that these `overall` frames have and no standard column shows."""
     measured = {str(name) for frame in frames for name in frame.columns}
-    beside = {f"{name}:{word}" for name in measured for word in (*IDEALS, *ENDS)}
+    beside = {f"{name}:{word}" for name in measured for word in (*IDEALS, *ENDS, ERROR)}
     return definitions.order(measured - beside - {*ACCURACY, *DRIFT, OTDD_SLOPE, *_UNSHOWN})

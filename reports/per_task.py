@@ -11,6 +11,7 @@ from cl_bench.reports import captions, numbers
 from cl_bench.reports.columns import (
     ACCURACY,
     DRIFT,
+    ERROR,
     FD,
     MATRIX,
     MOST_FURTHER,
@@ -230,8 +231,11 @@ def _number(overall: pd.DataFrame, t: int, name: str) -> str:
 
 
 def _beside_ideal(overall: pd.DataFrame, t: int, name: str) -> str:
-    """ "0.198 (floor 0.187)", or with an interval before the brackets."""
+    """ "0.198 (floor 0.187)", "0.198 [0.190, 0.206] (floor 0.187)", "0.985 ± 0.004"."""
     text = _number(overall, t, name)
+    error = numbers.at(overall, t, f"{name}:{ERROR}")
+    if error is not None:
+        return f"{text} ± {error:.1g}"
     found = ideal(name, overall.columns)
     if text == NOTHING or found is None:
         return text

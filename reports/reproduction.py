@@ -64,12 +64,14 @@ class ClaimsContent(Content):
 
         group = _group(self.reproduction)
         for name in self.reproduction.recipe.drawn:
-            figure = figures.curves(group, self._known[name])
+            theory = self.reproduction.theory(name)
+            figure = figures.curves(group, self._known[name], theory)
             if figure is None:
                 continue
             n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
             measured = {str(m) for run in group.runs for m in numbers.overall(run).columns}
             beside = "; dotted: what real data scores" if ideal(name, measured) else ""
+            beside += "; black dots: closed form" if theory else ""
             caption = (
                 f"{self._known[name].heading} after each task, over all classes seen. Line: mean over seeds; "
                 f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name])}"
@@ -101,7 +103,7 @@ def _claims(reproduction: Reproduction) -> Table:
                 Cell(str(number)),
                 Cell(judged.claim.text),
                 Cell(_expected(judged)),
-                Cell(f"{judged.measured} ({_seeds(judged.seeds)})"),
+                Cell(f"{judged.measured} ({_beside(judged)})"),
                 Cell(judged.verdict, strong=judged.verdict == "supported"),
             ),
             muted=judged.verdict == "no data",
@@ -162,6 +164,12 @@ def _run(reproduction: Reproduction, attempt: Attempt) -> Row:
 def _expected(judged: Judged) -> str:
     """The quantity and what it should be; an order names its labels itself."""
     return f"{judged.claim.quantity.text()}: {judged.expected}"
+
+
+def _beside(judged: Judged) -> str:
+    """How far from an exact value, in standard errors, where that is the rule, and how many seeds."""
+    z = f"{judged.reason.partition(',')[0]}; " if judged.reason.startswith("z = ") else ""
+    return f"{z}{_seeds(judged.seeds)}"
 
 
 def _seeds(number: int) -> str:

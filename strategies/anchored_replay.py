@@ -121,10 +121,12 @@ class AnchoredReplay(MixStrategy):
 
     def _new_extractor(self) -> AnchorFeatures:
         options = self.options
-        return AnchorFeatures(options.extractor, options.dimensions, self.spec, self.classifier, self.device)
+        # Of one class there is no classifier, and asking for one says so.
+        classifier = self.classifier or options.new_classifier(self.spec, self.device)
+        return AnchorFeatures(options.extractor, options.dimensions, self.spec, classifier, self.device)
 
-    def draw_replay(self) -> None:
-        super().draw_replay()
+    def draw_replay(self, generation: int) -> None:
+        super().draw_replay(generation)
         write_record("anchors.json", self.measured)
 
     def sample(self, labels: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from cl_bench import register_strategy
 from cl_bench.mix import Mix
-from cl_bench.strategies.mix_strategy import MixStrategy
+from cl_bench.strategies.mix_strategy import MixOptions, MixStrategy
 
 
 @register_strategy("bootstrap")
@@ -20,6 +20,7 @@ class Bootstrap(MixStrategy):
     """Replace old data by the generator's own samples, task after task (real 0, lambda 1)."""
 
     paper = "Zverev, Koepke, Henriques 2025, arXiv 2512.11867; Shumailov et al. 2023, arXiv 2305.17493"
+    Options = MixOptions
 
     def mix(self) -> Mix:
-        return Mix(real=0, lambda_=1)
+        return Mix(real=0, lambda_=1, growth=self.options.growth)

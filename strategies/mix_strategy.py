@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Gt
+import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
-from cl_bench.classifier import ClassifierOptions
+from cl_bench.classifier import Classifier, ClassifierOptions
 from cl_bench.errors import UserError
+from cl_bench.law import Law
 from cl_bench.mix import Mix, training_set
 from cl_bench.samples import Samples, concat
 from cl_bench.state import State, from_numbers, prefixed, to_numbers, under
@@ -40,10 +42,19 @@ class TrainingOptions(ClassifierOptions):
         return task.valid if self.early_stop else None
 
 
-class MixStrategy(Strategy):
-    """Subclasses give `mix`."""
+@dataclass(frozen=True)
+class MixOptions(TrainingOptions):
+    """Options of every strategy that is a mix with synthetic data in it."""
 
-    Options = TrainingOptions
+    growth: Annotated[float, Ge(0)] = 0.0
+    """synthetic sets grow with generation t as t**growth: 0 keeps their size, 1 is linear"""
+
+
+class MixStrategy(Strategy):
+    """Subclasses give `mix`. Where there is one class only, nothing is to be told apart and no classifier is
+    trained."""
+
+    Options: ClassVar[type] = TrainingOptions
 
     @abstractmethod
     def mix(self) -> Mix:
@@ -71,11 +82,16 @@ class MixStrategy(Strategy):
                 f"strategy {self.name!r} keeps nothing of classes it has seen, and here every task repeats "
                 "them: nothing would be left to train on; choose another strategy"
             )
-        self.classifier = self.options.new_classifier(self.spec, self.device)
+        self.classifier = self._new_classifier()
         self.generator = setting.new_generator() if setting.new_generator else None
         self.kept: Samples | None = None
         self.real_counts: dict[int, int] = {}
         self.depths: dict[int, int] = {}
+        # Sizes of the synthetic sets in `replay`, oldest first.
+        self.sets: list[int] = []
+
+    def _new_classifier(self) -> Classifier | None:
+        return self.options.new_classifier(self.spec, self.device) if self.spec.num_classes > 1 else None
 
     @property
     def generative(self) -> bool:
@@ -84,19 +100,22 @@ class MixStrategy(Strategy):
     def observe(self, task: Task) -> None:
         # Where tasks repeat their classes, only the mix decides what of the old ones comes back.
         new = task.train.of([c for c in task.classes if c not in self.real_counts])
-        data = training_set(new, self.kept, self.replay)
+        if self.spec.fresh and task.index > 0:
+            self.kept = self.policy.kept(task.train.of(list(self.real_counts)))
+        pool = training_set(new, self.kept, self.replay)
+        data = self.policy.drawn(pool, self.real_counts)
         if self.options.start == "fresh" and task.index > 0:
-            self.classifier = self.options.new_classifier(self.spec, self.device)
+            self.classifier = self._new_classifier()
             self.generator = self.setting.new_generator() if self.setting.new_generator else None
 
-        weights = self.sampling_weights(len(new), len(data))
-        self.classifier.fit(
-            data,
-            self.progress,
-            steps=self.options.classifier_steps,
-            weights=weights,
-            held_out=self.options.held_out(task),
-        )
+        if self.classifier is not None:
+            self.classifier.fit(
+                data,
+                self.progress,
+                steps=self.options.classifier_steps,
+                weights=self.sampling_weights(len(new), len(data)),
+                held_out=self.options.held_out(task),
+            )
         if self.generator is not None:
             self.generator.fit(data)
 
@@ -104,24 +123,36 @@ class MixStrategy(Strategy):
         self.depths |= {c: 1 + int(data.of((c,)).depth.min()) for c in data.classes}
         self.real_counts |= new.counts()
         self.remember(new)
-        kept = self.policy.kept(new)
-        self.kept = kept if self.kept is None else concat([self.kept, kept])
+        if not self.spec.fresh:
+            kept = self.policy.kept(new)
+            self.kept = kept if self.kept is None else concat([self.kept, kept])
         if self.policy.lambda_:
-            self.draw_replay()
+            self.draw_replay(task.index + 2)
 
-    def draw_replay(self) -> None:
-        """Set `replay`, at the end of a task."""
-        y = self.policy.replay_labels(self.real_counts)
+    def draw_replay(self, generation: int) -> None:
+        """Set `replay`, at the end of a task, for the training of `generation` (1: of the first task)."""
+        y = self.policy.replay_labels(self.real_counts, generation)
         with self.progress.phase(f"replay: {len(y)} samples"):
-            drawn = Samples(self.sample(y), y, y.clone().apply_(self.depth))
+            drawn = Samples(self.sample(y), y, self._depths_of(y))
         earlier = [self.replay] if self.policy.accumulate and self.replay is not None else []
-        self.replay = concat([*earlier, drawn])
+        self.sets = [*self.sets, len(y)][-(self.policy.window or 0) :] if earlier else [len(y)]
+        self.replay = concat([*earlier, drawn])[-sum(self.sets) :]
+
+    def _depths_of(self, y: Tensor) -> Tensor:
+        """Depth of a sample drawn now, for labels (n,): (n,) int64."""
+        depths = torch.zeros(self.spec.num_classes, dtype=torch.int64)
+        for c in self.depths:
+            depths[c] = self.depth(c)
+        return depths[y]
 
     def predict(self, x: Tensor) -> Tensor:
-        return self.classifier.predict(x)
+        return torch.zeros(len(x), 1) if self.classifier is None else self.classifier.predict(x)
 
-    def latent(self, x: Tensor) -> Tensor:
-        return self.classifier.features(x)
+    def latent(self, x: Tensor) -> Tensor | None:
+        return None if self.classifier is None else self.classifier.features(x)
+
+    def law(self) -> Law | None:
+        return None if self.generator is None else self.generator.law()
 
     def sample(self, labels: Tensor) -> Tensor:
         if self.generator is None:
@@ -132,7 +163,9 @@ class MixStrategy(Strategy):
         return self.depths[c]
 
     def state_dict(self) -> State:
-        state = prefixed("classifier", self.classifier.state_dict())
+        state = from_numbers("sets", dict(enumerate(self.sets)))
+        if self.classifier is not None:
+            state |= prefixed("classifier", self.classifier.state_dict())
         if self.generator is not None:
             state |= prefixed("generator", self.generator.state_dict())
         if self.kept is not None:
@@ -140,7 +173,9 @@ class MixStrategy(Strategy):
         return state | from_numbers("real_counts", self.real_counts) | from_numbers("depths", self.depths)
 
     def load_state_dict(self, state: State) -> None:
-        self.classifier.load_state_dict(under("classifier", state))
+        self.sets = list(to_numbers("sets", state).values())
+        if self.classifier is not None:
+            self.classifier.load_state_dict(under("classifier", state))
         if self.generator is not None:
             self.generator.load_state_dict(under("generator", state))
         kept = under("kept", state)

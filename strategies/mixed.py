@@ -18,11 +18,11 @@ from annotated_types import Ge, Interval
 
 from cl_bench import register_strategy
 from cl_bench.mix import Mix, lambda_of
-from cl_bench.strategies.mix_strategy import MixStrategy, TrainingOptions
+from cl_bench.strategies.mix_strategy import MixOptions, MixStrategy
 
 
 @dataclass(frozen=True)
-class MixedOptions(TrainingOptions):
+class MixedOptions(MixOptions):
     lambda_: Annotated[float, Ge(0)] | None = None
     """synthetic samples per real sample of an old class (Bertrand et al.'s λ); none for 0.5, or for what
     synthetic_fraction says"""
@@ -56,4 +56,4 @@ class Mixed(MixStrategy):
     Options = MixedOptions
 
     def mix(self) -> Mix:
-        return Mix(real=self.options.real, lambda_=self.options.lambda_)
+        return Mix(self.options.real, self.options.lambda_, growth=self.options.growth)

@@ -34,10 +34,10 @@ class OnceReplay(MixStrategy):
     def mix(self) -> Mix:
         return Mix(real=0, lambda_=1)
 
-    def draw_replay(self) -> None:
+    def draw_replay(self, generation: int) -> None:
         kept = self.replay
         have = () if kept is None else kept.classes
         y = self.policy.replay_labels({c: n for c, n in self.real_counts.items() if c not in have})
         with self.progress.phase(f"replay: {len(y)} samples, kept for good"):
-            drawn = Samples(self.sample(y), y, y.clone().apply_(self.depth))
+            drawn = Samples(self.sample(y), y, self._depths_of(y))
         self.replay = drawn if kept is None else concat([kept, drawn])

@@ -229,7 +229,7 @@ def test_compared_sets_show_them(digits: TaskStream, tmp_path: Path, capsys) -> 
     on, off = (pd.read_csv(tmp_path / name).set_index("metric") for name in ("on.csv", "off.csv"))
     assert set(on.columns) - set(off.columns) == {"low", "high"}
     pd.testing.assert_frame_equal(on[off.columns], off)
-    fd = on[on["class"].isna()].loc["fd:pixels"]
+    fd = on[on["class"].isna()].loc["fd:identity"]
     assert f"{fd.value:.3f} [{fd.low:.3f}, {fd.high:.3f}]" in told
     assert "In square brackets: 95 % confidence interval" in told
 

@@ -38,7 +38,7 @@ def test_unfinished_work_is_dropped_and_finished_work_stays(directory: RunDirect
     for after_task in (-1, 0, 1):
         directory.append(row(after_task))
     directory.task(0).mkdir()
-    directory.finish(0, {"task": 0})
+    directory.finish(0, {"task": 0}, 2)
     directory.task(1).mkdir()
     (directory.task(1) / "checkpoint.safetensors").write_bytes(b"half")
     with (directory.path / METRICS).open("a") as file:

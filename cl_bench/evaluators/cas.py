@@ -28,7 +28,7 @@ PASSES, LEAST_STEPS = 30, 100
 class CAS(Evaluator):
     """Train-on-synthetic, test-on-real accuracy over the seen classes, beside train-on-real."""
 
-    needs = frozenset({"samples"})
+    needs = frozenset({"samples", "classes"})
     metrics: ClassVar[dict[str, Metric]] = {
         "cas": Metric("CAS", True, "train on synthetic, test on real (Ravuri and Vinyals 2019)", "bootstrap"),
         "cas:real": Metric("CAS real", None, "the same classifier and budget trained on real data"),

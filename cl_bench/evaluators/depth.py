@@ -15,6 +15,7 @@ class Depth(Evaluator):
     """Mean generation depth of the synthetic samples (1 = made by a model that saw the class real)."""
 
     needs = frozenset({"samples"})
+    replicated = True
     metrics: ClassVar[dict[str, Metric]] = {
         "generation_depth": Metric("depth", None, "mean generation depth of the synthetic samples"),
     }

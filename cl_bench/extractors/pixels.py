@@ -1,4 +1,4 @@
-"""The data themselves."""
+"""Images themselves."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from cl_bench.samples import scaled
 
 @register_extractor("pixels")
 class Pixels(Extractor):
-    """The values themselves, flattened, images as [−1, 1]."""
+    """The pixels themselves, in [−1, 1], flattened."""
 
-    title = "values"
+    title = "pixel values"
+    modalities = ("image",)
     kept = False
 
     def raw(self, x: Tensor) -> Tensor:
-        return scaled(x).flatten(1).float().cpu()
+        return scaled(x).flatten(1).cpu()

@@ -120,7 +120,7 @@ def make_run(tmp_path: Path) -> Make:
                     add(t, "otdd:classifier", now + i, i)
                     add(t, "otdd:classifier", now + i, i, i)
             measured = {"task": t, "seconds_training": 1.5, "stored_bytes": 2_000_000}
-            directory.finish(t, measured | (costs or {}))
+            directory.finish(t, measured | (costs or {}), len(directory.rows()))
         return Run(directory)
 
     return make

@@ -270,7 +270,7 @@ def test_a_very_long_table_is_left_to_the_files(make_run: Make, capsys: pytest.C
     (run.directory.task(2) / "finished.json").unlink()
     for c in range(50):
         run.directory.append(Row(run.id, "toy", "mixed", 0, 2, 0, c, "otdd:classifier", 0.625, 9, 0.0))
-    run.directory.finish(2, costs)
+    run.directory.finish(2, costs, costs["rows"] + 50)
     StandardReport().show([run], plain=True)
     out = capsys.readouterr().out
     assert "OTDD by class, after task 3: 50 rows, left out here" in out
