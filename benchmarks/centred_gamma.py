@@ -1,7 +1,8 @@
 """A skewed law for models that do not fit it: the centred gamma distribution.
 
-x = g − k with g ~ Gamma(k, 1): mean 0, variance k. Maximum likelihood in a family that misses the skew has its
-optimum elsewhere than in the law, as in the stability theory of Q. Bertrand et al. 2024 (arXiv 2310.00429).
+x = g − k with g ~ Gamma(k, 1): mean 0, variance k. Maximum likelihood in a family that misses the skew has
+its optimum elsewhere than in the law, as in the stability theory of Q. Bertrand et al. 2024 (arXiv
+2310.00429).
 """
 
 from __future__ import annotations

@@ -117,6 +117,19 @@ def gaussian_unbiased_w2(t: float, n: float, growth: float = 0.0) -> float:
     return math.fsum(1 / size for size in sizes) + 2 - 2 * shrunk
 
 
+@closed_form("gaussian-unbiased-mean-error")
+def gaussian_unbiased_mean_error(t: float, n: float, d: float = 1.0) -> float:
+    """E‖μ_t − μ_0‖² = d t/n with Σ_0 = I in d dimensions and unbiased covariances."""
+    return d * t / n
+
+
+@closed_form("gaussian-mixed-mean-error")
+def gaussian_mixed_mean_error(t: float, n: float, lambda_: float) -> float:
+    """E(μ_t − μ_0)²/σ²_0 of the loop of `gaussian-mixed-variance`: what the variance has lost, the mean has
+    strayed, E[σ²_t + (μ_t − μ_0)²] = σ²_0."""
+    return 1 - gaussian_mixed_variance(t, n, lambda_)
+
+
 @closed_form("gaussian-unbiased-log-det")
 def gaussian_unbiased_log_det(t: float, n: float, d: float = 1.0) -> float:
     """E log |Σ_t| − log |Σ_0| = t Σ_{i=1..d} (ψ((n−i)/2) + log(2/(n−1))): a random walk downwards."""
@@ -200,8 +213,8 @@ def exponential_family_contraction(t: float, lambda_: float, shift: float = 1.0)
 
 @closed_form("logistic-contraction")
 def logistic_contraction(t: float, lambda_: float, shape: float) -> float:
-    """What is left, t − 1 generations after it, of a small shift of a logistic location fitted to a centred gamma
-    law of this shape: (λμ/(1 + λμ))^{t−1}, μ = B/A (see generators/logistic.py)."""
+    """What is left, t − 1 generations after it, of a small shift of a logistic location fitted to a centred
+    gamma law of this shape: (λμ/(1 + λμ))^{t−1}, μ = B/A (see generators/logistic.py)."""
     from scipy import integrate, optimize, stats
 
     law = stats.gamma(shape, loc=-shape)

@@ -61,8 +61,8 @@ class GaussianLaw(Moments):
 
 @dataclass(frozen=True)
 class LocationLaw(Moments):
-    """A law that only its location tells from others: `first` (R,), where it was first fitted, before a `shift`
-    was added."""
+    """A law that only its location tells from others: `first` (R,), where it was first fitted, before a
+    `shift` was added."""
 
     first: Tensor
     shift: float

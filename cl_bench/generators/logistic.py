@@ -2,10 +2,10 @@
 
   p_θ(x) = e^{−z}/(1 + e^{−z})², z = x − θ;  ∂_θ log p_θ = tanh(z/2), ∂²_θ log p_θ = −½ sech²(z/2)
 
-fitted by maximum likelihood. Retrained on real data and λ synthetic samples per real one, a small deviation from
-the optimum θ* of the real data is multiplied by λB/(A + λB) in each generation, A = E_real ∂²_θ log p_θ*, B = −1/3
-(minus the Fisher information): below 1 for every finite λ, where the sufficient condition of Q. Bertrand et al. 2024
-(arXiv 2310.00429, theorem 1) holds for small λ only. `shift` makes such a deviation.
+fitted by maximum likelihood. Retrained on real data and λ synthetic samples per real one, a small deviation
+from the optimum θ* of the real data is multiplied by λB/(A + λB) in each generation, A = E_real ∂²_θ log
+p_θ*, B = −1/3 (minus the Fisher information): below 1 for every finite λ, where the sufficient condition of
+Q. Bertrand et al. 2024 (arXiv 2310.00429, theorem 1) holds for small λ only. `shift` makes such a deviation.
 """
 
 from __future__ import annotations
