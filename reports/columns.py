@@ -8,6 +8,7 @@ import pandas as pd
 
 from cl_bench.reports.definitions import SLOPE, Definitions
 from cl_bench.reports.table import digits
+from cl_bench.rows import ENDS
 
 MATRIX = "accuracy_class_il"
 OTDD, FD, DEPTH = "otdd:classifier", "fd:classifier", "generation_depth"
@@ -66,5 +67,5 @@ def ideal(metric: str, measured: Iterable[str]) -> tuple[str, str] | None:
 def further(definitions: Definitions, frames: Iterable[pd.DataFrame]) -> list[str]:
     """Metrics over all seen classes that these `overall` frames have and no standard column shows."""
     measured = {str(name) for frame in frames for name in frame.columns}
-    beside = {f"{name}:{word}" for name in measured for word in (*IDEALS, ERROR)}
+    beside = {f"{name}:{word}" for name in measured for word in (*IDEALS, *ENDS, ERROR)}
     return definitions.order(measured - beside - {*ACCURACY, *DRIFT, OTDD_SLOPE, *_UNSHOWN})

@@ -27,6 +27,7 @@ from cl_bench.reports.columns import MATRIX, ideal
 from cl_bench.reports.definitions import Definition
 from cl_bench.reports.lines import LOWER, Group, Line
 from cl_bench.reports.table import printable
+from cl_bench.rows import ENDS
 
 # Okabe and Ito 2008 without its yellow, which is too light for a line on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -119,6 +120,10 @@ def drift(run: Run, definition: Definition) -> Figure | None:
         x = overall.index.to_numpy() + 1
         values = overall[definition.name].to_numpy(dtype=float)
         ax.plot(x, values, color=PALETTE[0], marker=MARKERS[0], label="real vs replay")
+        ends = [f"{definition.name}:{word}" for word in ENDS]
+        if set(ends) <= set(overall.columns):
+            low, high = (overall[end].to_numpy(dtype=float) for end in ends)
+            ax.fill_between(x, low, high, color=PALETTE[0], alpha=0.18, linewidth=0, label="95 % interval")
         floor = f"{definition.name}:floor"
         if floor in overall.columns:
             level = overall[floor].to_numpy(dtype=float)
