@@ -92,9 +92,7 @@ class RealData:
     def unlabelled(self) -> RealData:
         """All classes as one."""
         parts = (replace(part, y=torch.zeros_like(part.y)) for part in (self.train, self.test))
-        return RealData(
-            self.modality, ("all",), *parts, replicas=self.replicas, vocabulary=self.vocabulary
-        )
+        return RealData(self.modality, ("all",), *parts, replicas=self.replicas, vocabulary=self.vocabulary)
 
     def limited(self, per_class: int) -> RealData:
         """At most `per_class` training and test samples of each class (`--limit`)."""
