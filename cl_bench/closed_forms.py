@@ -195,6 +195,15 @@ def heterozygosity(t: float, n: float) -> float:
     return (1 - 1 / n) ** t
 
 
+@closed_form("zipf-support")
+def zipf_support(t: float, n: float, k: float, exponent: float = 1.0) -> float:
+    """Expected number of categories among n draws of k with probabilities ∝ 1/i^exponent, Σ 1 − (1 − p_i)^n:
+    what the first generation still has (t = 1; NaN later, where no closed form is known)."""
+    weights = [i**-exponent for i in range(1, round(k) + 1)]
+    total = math.fsum(weights)
+    return math.fsum(1 - (1 - w / total) ** n for w in weights) if t == 1 else math.nan
+
+
 @closed_form("kde-variance")
 def kde_variance(t: float, n: float, bandwidth: float) -> float:
     """E of a kernel density estimate's variance over σ²_0 = 1 after t fits to n of its own samples, kernel

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from cl_bench.finished_run import Run
 from cl_bench.reports.definitions import SLOPE, Definitions
 from cl_bench.reports.table import digits
 from cl_bench.rows import ENDS
@@ -51,6 +52,13 @@ IDEALS = ("floor", "real")
 
 # A metric "m:se" is the standard error of "m", a mean over replicas.
 ERROR = "se"
+
+
+def standard(names: Iterable[str], run: Run, measured: Iterable[str]) -> list[str]:
+    """Those of the standard columns that `run` has: all, or, where one class leaves nothing to classify,
+    those that were measured."""
+    known = set(measured)
+    return [name for name in names if len(run.manifest["class_names"]) > 1 or name in known]
 
 
 def decimals(metric: str, value: float | None) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cl_bench.reports import captions, numbers
-from cl_bench.reports.columns import FINAL, IDEALS, MOST_FURTHER, OTDD, decimals, further, ideal
+from cl_bench.reports.columns import FINAL, IDEALS, MOST_FURTHER, OTDD, decimals, further, ideal, standard
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number, with_interval
@@ -92,7 +92,8 @@ def _final(group: Group, definitions: Definitions, index: int) -> Table:
     frames = [numbers.overall(run) for run in group.runs]
     measured = {str(name) for frame in frames for name in frame.columns}
     more = further(definitions, frames)
-    names = [*FINAL, *(more if len(more) <= MOST_FURTHER else ())]
+    shown = standard(FINAL, group.runs[0], measured) if group.runs else FINAL
+    names = [*shown, *(more if len(more) <= MOST_FURTHER else ())]
     last = group.num_tasks - 1
     columns = [
         Column("strategy", numeric=False),

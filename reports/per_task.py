@@ -20,6 +20,7 @@ from cl_bench.reports.columns import (
     decimals,
     further,
     ideal,
+    standard,
 )
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
@@ -124,7 +125,7 @@ def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Tabl
 
 def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
     more = further(definitions, [overall])
-    names = [*DRIFT, *(more if len(more) <= MOST_FURTHER else ())]
+    names = [*standard(DRIFT, run, overall.columns), *(more if len(more) <= MOST_FURTHER else ())]
     columns = [
         *_leading(),
         *(Column(definitions[name].heading) for name in names),
