@@ -123,13 +123,6 @@ def gaussian_unbiased_mean_error(t: float, n: float, d: float = 1.0) -> float:
     return d * t / n
 
 
-@closed_form("gaussian-mixed-mean-error")
-def gaussian_mixed_mean_error(t: float, n: float, lambda_: float) -> float:
-    """E(μ_t − μ_0)²/σ²_0 of the loop of `gaussian-mixed-variance`: what the variance has lost, the mean has
-    strayed, E[σ²_t + (μ_t − μ_0)²] = σ²_0."""
-    return 1 - gaussian_mixed_variance(t, n, lambda_)
-
-
 @closed_form("gaussian-unbiased-log-det")
 def gaussian_unbiased_log_det(t: float, n: float, d: float = 1.0) -> float:
     """E log |Σ_t| − log |Σ_0| = t Σ_{i=1..d} (ψ((n−i)/2) + log(2/(n−1))): a random walk downwards."""
@@ -153,15 +146,28 @@ def gaussian_unbiased_variance_squared(t: float, n: float, d: float = 1.0) -> fl
 
 
 @closed_form("gaussian-mixed-variance")
-def gaussian_mixed_variance(t: float, n: float, lambda_: float) -> float:
-    """E σ²_t / σ²_0 of a Gaussian refitted by maximum likelihood to n fixed real and ⌊λn⌋ synthetic samples:
-    (1 − 1/n)(1 − u_t), u_{t+1} = q²((1 − 1/m) u_t + 1/m), u_1 = 0, m = ⌊λn⌋, q = m/(n + m) (Bertrand et al.
-    2024)."""
-    m = math.floor(lambda_ * n + 1e-9)
-    q, u = m / (n + m), 0.0
-    for _ in range(round(t) - 1 if m else 0):
-        u = q * q * ((1 - 1 / m) * u + 1 / m)
-    return (1 - 1 / n) * (1 - u)
+def gaussian_mixed_variance(t: float, n: float, lambda_: float, real: float = 1.0) -> float:
+    """E σ²_t / σ²_0 of a Gaussian refitted by maximum likelihood to the same r = real · n of its n real
+    samples and m = ⌊λn⌋ synthetic ones (Bertrand et al. 2024 with real = 1).
+
+    With q = m/(r + m), v = 1 − 1/r, s_1 = 1 − 1/n and a_1 = 1/r − 1/n, the squared distance of the mean from
+    that of the r real samples: a_{t+1} = q²(a_t + s_t/m), s_{t+1} = (1 − q) v + q(1 − 1/m) s_t + q(1 − q)(a_t
+    + s_t/m).
+    """
+    r, m = round(real * n), math.floor(lambda_ * n + 1e-9)
+    q, v, s, a = m / (r + m), 1 - 1 / r, 1 - 1 / n, 1 / r - 1 / n
+    for _ in range(round(t) - 1):
+        strayed = a + s / m if m else 0.0
+        within = (1 - 1 / m) * s if m else 0.0
+        s, a = (1 - q) * v + q * within + q * (1 - q) * strayed, q * q * strayed
+    return s
+
+
+@closed_form("gaussian-mixed-mean-error")
+def gaussian_mixed_mean_error(t: float, n: float, lambda_: float, real: float = 1.0) -> float:
+    """E(μ_t − μ_0)²/σ²_0 of the loop of `gaussian-mixed-variance`: what the variance has lost, the mean has
+    strayed, E[σ²_t + (μ_t − μ_0)²] = σ²_0."""
+    return 1 - gaussian_mixed_variance(t, n, lambda_, real)
 
 
 @closed_form("gaussian-fresh-variance")
@@ -187,6 +193,15 @@ def heterozygosity(t: float, n: float) -> float:
     """E(1 − Σp²_t)/(1 − Σp²_0) = (1 − 1/n)^t of categories re-estimated from n of their own samples
     (Wright-Fisher)."""
     return (1 - 1 / n) ** t
+
+
+@closed_form("zipf-support")
+def zipf_support(t: float, n: float, k: float, exponent: float = 1.0) -> float:
+    """Expected number of categories among n draws of k with probabilities ∝ 1/i^exponent, Σ 1 − (1 − p_i)^n:
+    what the first generation still has (t = 1; NaN later, where no closed form is known)."""
+    weights = [i**-exponent for i in range(1, round(k) + 1)]
+    total = math.fsum(weights)
+    return math.fsum(1 - (1 - w / total) ** n for w in weights) if t == 1 else math.nan
 
 
 @closed_form("kde-variance")

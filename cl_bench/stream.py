@@ -89,6 +89,11 @@ class RealData:
         parts = replace(train, y=new[train.y]), replace(test, y=new[test.y])
         return RealData(self.modality, names, *parts, replicas=self.replicas, vocabulary=self.vocabulary)
 
+    def unlabelled(self) -> RealData:
+        """All classes as one."""
+        parts = (replace(part, y=torch.zeros_like(part.y)) for part in (self.train, self.test))
+        return RealData(self.modality, ("all",), *parts, replicas=self.replicas, vocabulary=self.vocabulary)
+
     def limited(self, per_class: int) -> RealData:
         """At most `per_class` training and test samples of each class (`--limit`)."""
         counts = dict.fromkeys(range(len(self.class_names)), per_class)

@@ -27,6 +27,7 @@ from cl_bench.reports.columns import MATRIX, ideal
 from cl_bench.reports.definitions import Definition
 from cl_bench.reports.lines import LOWER, Group, Line
 from cl_bench.reports.table import printable
+from cl_bench.rows import ENDS
 
 # Okabe and Ito 2008 without its yellow, which is too light for a line on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -64,7 +65,8 @@ _STYLE: Any = {
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Inside, figures look like those of this module."""
     # A sign that our font lacks becomes a box; the run is not at fault, so nothing is said.
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -79,7 +81,7 @@ def accuracy_matrix(run: Run, definition: Definition) -> Figure | None:
     tasks = run.num_tasks
     matrix = np.full((tasks, tasks), np.nan)
     matrix[: len(values)] = values
-    with _style():
+    with styled():
         figure = Figure(figsize=(INCHES, 0.85 * INCHES), layout="constrained")
         ax = figure.subplots()
         image = ax.imshow(
@@ -113,11 +115,15 @@ def drift(run: Run, definition: Definition) -> Figure | None:
     overall = numbers.overall(run)
     if definition.name not in overall.columns or overall[definition.name].isna().all():
         return None
-    with _style():
+    with styled():
         figure, ax = _axes(definition, run.num_tasks)
         x = overall.index.to_numpy() + 1
         values = overall[definition.name].to_numpy(dtype=float)
         ax.plot(x, values, color=PALETTE[0], marker=MARKERS[0], label="real vs replay")
+        ends = [f"{definition.name}:{word}" for word in ENDS]
+        if set(ends) <= set(overall.columns):
+            low, high = (overall[end].to_numpy(dtype=float) for end in ends)
+            ax.fill_between(x, low, high, color=PALETTE[0], alpha=0.18, linewidth=0, label="95 % interval")
         floor = f"{definition.name}:floor"
         if floor in overall.columns:
             level = overall[floor].to_numpy(dtype=float)
@@ -144,7 +150,7 @@ def curves(
     beside = {str(name) for run in group.runs for name in numbers.overall(run).columns}
     name, word = ideal(definition.name, beside) or ("", "")
     floors = [comparison.mean_over_runs(group, name, t) for t in range(group.num_tasks)]
-    with _style():
+    with styled():
         stationary = all(run.stationary for run in group.runs)
         figure, ax = _axes(definition, group.num_tasks, "after generation" if stationary else "after task")
         x = np.arange(group.num_tasks) + 1
@@ -195,7 +201,7 @@ def pdf(figure: Figure) -> bytes:
 def _save(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
-    with _style():
+    with styled():
         # Without a date, the same numbers give the same file.
         metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)

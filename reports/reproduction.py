@@ -12,7 +12,7 @@ import pandas as pd
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, numbers
 from cl_bench.reports.columns import ideal
-from cl_bench.reports.content import Content, Drawing
+from cl_bench.reports.content import Content, Drawing, mapped
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table
@@ -76,7 +76,25 @@ class ClaimsContent(Content):
                 f"{self._known[name].heading} after each task, over all classes seen. Line: mean over seeds; "
                 f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name])}"
             )
-            yield Drawing(re.sub(r"[^a-zA-Z0-9]+", "_", name), figure, caption.rstrip())
+            file = re.sub(r"[^a-zA-Z0-9]+", "_", name)
+            yield Drawing(file, figure, caption.rstrip())
+            yield from mapped(group, self._known[name], file)
+        yield from self._snapshots()
+
+    def _snapshots(self) -> Iterator[Drawing]:
+        """Of the first seed of each label, a figure for each benchmark."""
+        from cl_bench.reports.snapshots import snapshots
+
+        runs = [(line.label, line.runs[0]) for line in _group(self.reproduction).lines]
+        benchmarks = dict.fromkeys(run.benchmark for _, run in runs)
+        for benchmark in benchmarks:
+            figure = snapshots([(label, run) for label, run in runs if run.benchmark == benchmark])
+            if figure is not None:
+                file = re.sub(r"[^a-zA-Z0-9]+", "_", f"snapshots_{benchmark}")
+                text = (
+                    f"{benchmark}: real data, and samples of seed {runs[0][1].seed} after some generations."
+                )
+                yield Drawing(file, figure, text)
 
 
 def _group(reproduction: Reproduction) -> Group:
