@@ -6,15 +6,18 @@ minimum distance of 0.4, seeded, fitted on real and replayed samples together.
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence
 from cl_bench.rows import Measurement
+from cl_bench.stream import TaskStream
 
 SEED, NEIGHBOURS, MIN_DISTANCE = 0, 15, 0.4
 
@@ -24,6 +27,12 @@ class UMAP(Evaluator):
     """UMAP of real vs replay features per task (umap.png)."""
 
     needs = frozenset({"samples", "features"})
+
+    @classmethod
+    def fits(cls, stream: TaskStream, generative: bool) -> bool:
+        # One or two dimensions need no embedding to be looked at: evaluator `density`.
+        spec = stream.spec
+        return super().fits(stream, generative) and (spec.modality != "vector" or math.prod(spec.shape) > 2)
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
         real, replay = evidence.features("real"), evidence.features("replay")
@@ -41,11 +50,17 @@ def embed(features: np.ndarray) -> np.ndarray:
     """(n, d) to (n, 2), the same for the same features."""
     import umap
 
-    with warnings.catch_warnings():
-        # umap-learn warns that a seed costs its parallelism; we want the seed.
-        warnings.simplefilter("ignore")
-        reducer = umap.UMAP(n_neighbors=NEIGHBOURS, min_dist=MIN_DISTANCE, random_state=SEED, n_jobs=1)
-        return np.asarray(reducer.fit_transform(features.astype(np.float32)))
+    threads = torch.get_num_threads()
+    try:
+        with warnings.catch_warnings():
+            # umap-learn warns that a seed costs its parallelism; we want the seed.
+            warnings.simplefilter("ignore")
+            reducer = umap.UMAP(n_neighbors=NEIGHBOURS, min_dist=MIN_DISTANCE, random_state=SEED, n_jobs=1)
+            return np.asarray(reducer.fit_transform(features.astype(np.float32)))
+    finally:
+        # Numba sets OpenMP's number of threads for the whole process, to that of all cores: training after it
+        # was seven times as slow on two busy ones, and its sums are added up in another order.
+        torch.set_num_threads(threads)
 
 
 def draw(
