@@ -20,7 +20,7 @@ from cl_bench.rows import Measurement
 from cl_bench.stream import TaskStream
 
 CELLS, MARGIN = 240, 0.08
-LEVELS = 7
+LEVELS = 4
 
 
 @register_evaluator("density")
