@@ -187,7 +187,7 @@ def resolve(request: Request, progress: Progress | None = None) -> Resolved:
     else:
         raise unknown("generator", generator_name, [*registry.generators.names(), NO_GENERATOR])
     evaluators = chosen_evaluators(request.evaluators)
-    extractors = chosen_extractors(request.extractors or benchmark.extractors, evaluators)
+    extractors = chosen_extractors(request.extractors, evaluators, benchmark.extractors)
     classes = {"strategy": strategy, "benchmark": benchmark, "generator": generator}
     for kind, cls in classes.items():
         _has_argument(kind, cls)
@@ -239,14 +239,18 @@ def chosen_evaluators(names: Sequence[str] | None) -> tuple[type[Any], ...]:
     return tuple(cls for cls in found if cls.default or names is not None)
 
 
-def chosen_extractors(names: Sequence[str] | None, evaluators: Sequence[type[Any]]) -> tuple[type[Any], ...]:
-    """By name, each once, in their order; None for the default. None at all where no evaluator needs
+def chosen_extractors(
+    names: Sequence[str] | None,
+    evaluators: Sequence[type[Any]],
+    default: Sequence[str] = DEFAULT_EXTRACTORS,
+) -> tuple[type[Any], ...]:
+    """By name, each once, in their order; None for `default`. None at all where no evaluator needs
     features; raises UserError where some were named then."""
     if not any("features" in cls.needs for cls in evaluators):
         if names:
             raise UserError(f"no evaluator here reads features; --extractors {','.join(names)} has no effect")
         return ()
-    found = tuple(registry.extractors.get(name) for name in dict.fromkeys(names or DEFAULT_EXTRACTORS))
+    found = tuple(registry.extractors.get(name) for name in dict.fromkeys(names or default))
     for cls in found:
         _has_argument("extractor", cls)
     return found
