@@ -139,6 +139,8 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
     config = resolved.config
     with progress.phase(f"loading benchmark {config.benchmark}"):
         stream = resolved.new_benchmark().build(config.order_seed, config.limit)
+    if stream.note:
+        progress.say(stream.note)
     device = torch.device(config.device)
     with isolated(config.seed, "strategy"), sealed_tests():
         strategy = new_strategy(resolved, stream.spec, device, progress)
@@ -393,6 +395,7 @@ def _manifest(resolved: Resolved, run_id: str, stream: TaskStream) -> dict[str, 
             "source": resolved.benchmark.source,
             "version": stream.version,
             "fingerprint": stream.fingerprint,
+            **({"note": stream.note} if stream.note else {}),
         },
         "tasks": [list(task.classes) for task in stream.tasks],
         "stationary": stream.spec.stationary,

@@ -73,6 +73,12 @@ class Categorical(Generator):
                 x[rows] = drawn.view(replicas, len(part), -1).transpose(0, 1).reshape(part.shape)
         return x
 
+    def nats(self, x: Tensor) -> Tensor | None:
+        """Infinite where a token was never seen."""
+        if self.spec.num_classes > 1 or self.spec.replicas > 1:
+            return None
+        return -self.probabilities[0, 0].log()[x.cpu()].flatten(1).sum(1)
+
     def law(self) -> Law | None:
         return CategoricalLaw(self.probabilities[0].clone()) if self.spec.num_classes == 1 else None
 
