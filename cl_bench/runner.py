@@ -9,13 +9,15 @@ uninterrupted one computes. A finished task is never recomputed.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cl_bench import state
 from cl_bench.checkpoint import kept_in
@@ -164,7 +166,8 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         wanted = resolved.extractors if any("features" in judge.needs for judge in judges) else ()
         extractors = tuple(fitted(cls(stream.spec, device), real, directory, progress) for cls in wanted)
         judging = Judging(directory.id, config, stream, judges, real, extractors, device, progress)
-        session = _Session(config, stream, strategy, judging, directory, device, processes, progress)
+        earlier = cache(partial(_as_it_was, resolved, stream, directory, device, progress))
+        session = _Session(config, stream, strategy, judging, directory, device, processes, progress, earlier)
         if not done and any(judge.before_first for judge in judges):
             history += session.judge(-1, history)
         for task in stream.tasks[done:]:
@@ -216,6 +219,8 @@ class _Session:
     device: torch.device
     processes: Processes
     progress: Progress
+    # A strategy of its own as this one was after a task.
+    earlier: Callable[[int], Strategy]
 
     def learn_and_judge(self, index: int, history: list[Row]) -> list[Row]:
         """Task `index` from training to finished; its rows. A loss gone bad leaves no trace of the task."""
@@ -272,11 +277,15 @@ class _Session:
             logits = [self.strategy.predict(test.x) for test in tests]
         rows = []
         folder = self.directory.task(after_task)
-        learner = logits.__getitem__, self.strategy.latent, self.strategy.law
+        learner = logits.__getitem__, self.strategy.latent, self.strategy.law, partial(self._nats, after_task)
         for row in self.judging.rows(after_task, *learner, samples, history, folder):
             self.directory.append(row)
             rows.append(row)
         return rows
+
+    def _nats(self, now: int, after_task: int, x: Tensor) -> Tensor | None:
+        """Under the strategy as it is `now`, after that task, or was after an earlier one."""
+        return (self.strategy if after_task == now else self.earlier(after_task)).nats(x)
 
     def _samples(self, after_task: int) -> Samples:
         samples = judged_samples(self.strategy, self.stream, after_task, self.progress)
@@ -345,6 +354,22 @@ def _restore(
         raise UserError(f"{folder / CHECKPOINT} does not fit this strategy: {error}") from None
     if (folder / REPLAY).exists():
         strategy.replay = Samples.from_state_dict(state.load(folder / REPLAY))
+
+
+def _as_it_was(
+    resolved: Resolved,
+    stream: TaskStream,
+    directory: RunDirectory,
+    device: torch.device,
+    progress: Progress,
+    after_task: int,
+) -> Strategy:
+    """Another strategy, with what the run's own had learned after the finished task `after_task`."""
+    seed = resolved.config.seed
+    with isolated(seed, "strategy"), sealed_tests():
+        strategy = new_strategy(resolved, stream.spec, device, progress)
+    _restore(strategy, directory, stream.tasks[: after_task + 1], seed, progress)
+    return strategy
 
 
 def _repeat(strategy: Strategy, finished: tuple[Task, ...], seed: int, progress: Progress) -> None:

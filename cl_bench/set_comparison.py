@@ -81,6 +81,7 @@ def compare_sets(
             _nothing,
             _nothing,
             lambda: None,
+            _nothing,
             samples,
             sets,
             tuple(fitted),
@@ -113,7 +114,7 @@ def _stream(real: SampleSet, fake: SampleSet) -> TaskStream:
     return TaskStream("sets", 1, data, [range(len(real.class_names))], None, 0.0, generations=1)
 
 
-def _nothing(_: Any) -> Any:
+def _nothing(*_: Any) -> Any:
     return None
 
 
