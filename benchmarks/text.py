@@ -1,17 +1,18 @@
 """Running text as a self-consuming loop: any UTF-8 file, and WikiText-2.
 
-The text is cut into tokens by byte-pair encoding (R. Sennrich, B. Haddow, A. Birch, "Neural Machine Translation
-of Rare Words with Subword Units", 2016), and these into blocks of `block`; what is left at the end of a part is
-dropped. A sample is a block, all are of one class, and neighbouring blocks follow each other in the data set's
-own order. The encoding is learned from the training text, or is that of a pretrained model (`tokenizer`). It
-works on bytes, so that no text is unknown to it; the word <unk> of WikiText, which its authors put for rare
-words, is one token. Blocks are cut from running text: no marks of beginning or end are put in.
+The text is cut into tokens by byte-pair encoding (R. Sennrich, B. Haddow, A. Birch, "Neural Machine
+Translation of Rare Words with Subword Units", 2016), and these into blocks of `block`; what is left at a
+part's end is dropped. A sample is a block, all are of one class, and neighbouring blocks follow each other in
+the data set's own order. The encoding is learned from the training text, or is that of a pretrained model
+(`tokenizer`). It works on bytes, so that no text is unknown to it; the word <unk> of WikiText, which its
+authors put for rare words, is one token of what is learned. Blocks are cut from running text: no marks of
+beginning or end are put in.
 
 `wikitext2`: S. Merity, C. Xiong, J. Bradbury, R. Socher, "Pointer Sentinel Mixture Models", 2016 (arXiv
-1609.07843): good and featured articles of Wikipedia, CC BY-SA 3.0; the text of I. Shumailov et al. 2023 (arXiv
-2305.17493) in blocks of 64 tokens. Its official test part is the test set. Where the official training part is
-not at hand, the official validation part, a tenth of its size, is trained on instead; the run says so when it
-begins, and its manifest does ever after.
+1609.07843): good and featured articles of Wikipedia, CC BY-SA 3.0; the text of I. Shumailov et al. 2023
+(arXiv 2305.17493) in blocks of 64 tokens. Its official test part is the test set. Where the official training
+part is not at hand, the official validation part, a tenth of its size, is trained on instead; the run says so
+when it begins, and its manifest ever after.
 """
 
 from __future__ import annotations
@@ -80,15 +81,24 @@ class TextSet(DataSet):
     def read(self, root: Path) -> RealData:
         train, test, note = self.parts(root)
         encoding = of_model(self.tokenizer) if self.tokenizer else learned(train, self.vocabulary)
-        samples = [self._blocks(encoding.encode(text)) for text in (train, test)]
-        for part, name in zip(samples, ("training", "test"), strict=True):
+        samples = {
+            "training": self._blocks(encoding.encode(train)),
+            "test": self._blocks(encoding.encode(test)),
+        }
+        for name, part in samples.items():
             if len(part) < 4:
                 raise UserError(
-                    f"{self.title}: the {name} text makes {len(part)} blocks of {self.block} tokens; expected "
-                    "at least 4, so add text or choose a smaller -o block="
+                    f"{self.title}: the {name} text makes {len(part)} blocks of {self.block} tokens; "
+                    "expected at least 4, so add text or choose a smaller -o block="
                 )
         return RealData(
-            "text", ("text",), *samples, vocabulary=encoding.size, note=note, tokenizer=encoding.content
+            "text",
+            ("text",),
+            samples["training"],
+            samples["test"],
+            vocabulary=encoding.size,
+            tokenizer=encoding.content,
+            note=note,
         )
 
     def _blocks(self, tokens: list[int]) -> Samples:
@@ -220,8 +230,8 @@ class WikiText2Files(TextSet):
 @dataclass(frozen=True)
 class WikiText2Options(TextOptions):
     train_on: Literal["auto", "train", "valid"] = "auto"
-    """official part to train on; auto: the training part or, where that is missing, the validation part, which
-    the manifest then says"""
+    """official part to train on; auto: the training part or, where that is missing, the validation part,
+    which the manifest then says"""
 
 
 @register_benchmark("wikitext2")

@@ -87,8 +87,8 @@ class Evidence:
         return self._law()
 
     def nats(self, x: Tensor, after_task: int | None = None) -> Tensor | None:
-        """Negative log-likelihood of each of data x (n, …), (n,) float64, under the strategy as it was after a
-        task, this one or an earlier one; None (of `after_task`) for this one. None where it knows none."""
+        """Negative log-likelihood of each of data x (n, …), (n,) float64, under the strategy as it was after
+        `after_task`, an earlier task or, by default, this one. None where it knows none."""
         return self._nats(self.after_task if after_task is None else after_task, x)
 
     @property

@@ -30,6 +30,6 @@ def from_hub(kind: Any, model: str) -> Any:
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise UserError(
-            f"{model} cannot be loaded: {reason}; name a folder that holds it, or download it where there is a "
-            f"network (`hf download {model}`)"
+            f"{model} cannot be loaded: {reason}; name a folder that holds it, or download it where there is "
+            f"a network (`hf download {model}`)"
         ) from None

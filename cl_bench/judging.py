@@ -61,7 +61,8 @@ class Judging:
         """What the judges say after `after_task` (−1: before the first), each number as soon as it is known.
 
         predictions: group of classes to logits on its test set. own: data to the strategy's own
-        features. law: that of its samples. nats: see `Evidence.nats`. samples, history, folder: see `Evidence`.
+        features. law: that of its samples. nats: a task and data to `Evidence.nats`. samples, history,
+        folder: see `Evidence`.
         """
         evidence = Evidence(
             self.stream,

@@ -100,8 +100,8 @@ class Strategy(ABC):
         return None
 
     def nats(self, x: Tensor) -> Tensor | None:
-        """Negative log-likelihood of each of data x (n, …) under the model that it samples from, in nats: (n,)
-        float64 on the CPU; None where it knows none."""
+        """Negative log-likelihood of each of data x (n, …) under the model that it samples from, in nats:
+        (n,) float64 on the CPU; None where it knows none."""
         return None
 
     def sample(self, labels: Tensor) -> Tensor:

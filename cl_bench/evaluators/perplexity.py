@@ -1,9 +1,9 @@
 """Perplexity, both ways: real text under the present generator, and what it writes under the first one.
 
 I. Shumailov et al. 2023 (arXiv 2305.17493), fig. 1: perplexity of real test text rises from generation to
-generation, while the text that later generations write becomes more and more likely for generation 0, trained on
-real text, and its tail grows longer: models repeat what was likely, and make mistakes that generation 0 never
-would. Natural logarithms, every token of a block predicted.
+generation, while the text that later generations write becomes more and more likely for generation 0, trained
+on real text, and its tail grows longer: models repeat what was likely, and make mistakes that generation 0
+never would. Natural logarithms, every token of a block predicted.
 """
 
 from __future__ import annotations

@@ -13,19 +13,18 @@ OPT-125m and WikiText-2:
 begins at random, for machines without weights, network or GPU.
 
 Deviations:
-- Every sample continues a block of the set that the generator was last fitted to, real or synthetic, each block
-  once before any comes again, in random order. Where the paper says "the original dataset" it may mean the real
-  blocks at every generation; a loop without real data would then still read them.
+- Every sample continues a block of the set that the generator was last fitted to, real or synthetic, each
+  block once before any comes again, in random order. The paper may mean the real blocks at every generation;
+  a loop without real data would then still read them.
 - Every block begins with the model's begin token, so that all of its L tokens are predicted, the first one
   from nothing; implementations that shift a block by one predict L − 1, and their perplexity is some percent
   lower.
 - The paper does not report optimiser, rate and batch: AdamW, its rate warming up and falling by a cosine. It
   keeps the best checkpoint on real validation text; here the last weights are kept, and no real text selects.
-- A model that begins at random knows positions up to L only, where training ends. It continues a block half by
-  half, each from the L/2 tokens before.
+- A model that begins at random knows positions up to L only, where training ends. It continues a block half
+  by half, each from the L/2 tokens before.
 - Decoding never ends early: a sample has L tokens, none of them the begin token or beyond the benchmark's
-  vocabulary. `ancestral` draws each token from the model's distribution at `temperature`; the paper's discussion
-  of tails is of sampling, its experiment of beam search.
+  vocabulary. `decoding=beam` is the paper's; `ancestral`, the default, draws each token from the model.
 """
 
 from __future__ import annotations
@@ -78,8 +77,8 @@ class CausalLMOptions:
     batch: Annotated[int, Gt(0)] = 32
     """blocks per training step, over all processes"""
     learning_rate: Annotated[float, Gt(0)] | None = None
-    """AdamW's rate after a warm-up over the first twentieth of the steps, falling to zero by a cosine; none for
-    0.002, or 0.00005 with a pretrained model"""
+    """AdamW's rate after a warm-up over the first twentieth of the steps, falling to zero by a cosine; none
+    for 0.002, or 0.00005 with a pretrained model"""
     clip: Annotated[float, Gt(0)] = 1.0
     """largest norm of the gradient"""
     decoding: Literal["ancestral", "beam"] = "ancestral"
@@ -110,7 +109,7 @@ class CausalLMOptions:
 
 @register_generator("causal-lm")
 class CausalLM(Generator):
-    """OPT, pretrained or small, fine-tuned on blocks of text; samples continue them, at random or by beams."""
+    """OPT, pretrained or small, trained on blocks of text; samples continue them, at random or by beams."""
 
     paper = "Zhang et al. 2022, arXiv 2205.01068; Shumailov et al. 2023, arXiv 2305.17493"
     Options = CausalLMOptions
@@ -256,12 +255,12 @@ def _pretrained(model: str, spec: StreamSpec) -> Any:
     known, positions = net.config.vocab_size, net.config.max_position_embeddings
     if not known - PADDING < spec.vocabulary <= known:
         raise UserError(
-            f"{model} knows {known} tokens and the benchmark has {spec.vocabulary}: the tokenizer is another; say "
+            f"{model} knows {known} tokens, the benchmark has {spec.vocabulary}: the tokenizer is another; say "
             f"-o tokenizer={model}"
         )
     if positions < 2 * spec.shape[0] + 1:
         raise UserError(
-            f"{model} knows {positions} positions, too few to continue blocks of {spec.shape[0]} tokens; choose a "
-            f"smaller -o block="
+            f"{model} knows {positions} positions, too few to continue blocks of {spec.shape[0]} tokens; "
+            "choose a smaller -o block="
         )
     return net

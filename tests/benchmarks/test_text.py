@@ -19,12 +19,16 @@ from cl_bench.registry import benchmarks
 from cl_bench.tokenizer import Encoding, learned
 
 # As WikiText's authors lay it out: a blank first line, headings, spaces around marks, <unk> for rare words.
-ARTICLE = """ 
- = Homarus gammarus = 
- 
- Homarus gammarus , known as the European lobster , is a species of <unk> lobster from the Atlantic Ocean . 
- It may grow to a length of 60 cm ( 24 in ) and a mass of 6 @.@ 5 kilograms – 14 lb . 
-"""
+ARTICLE = "\n".join(
+    [
+        " ",
+        " = Homarus gammarus = ",
+        " ",
+        " Homarus gammarus , known as the European lobster , is a species of <unk> lobster from the Ocean . ",
+        " It may grow to a length of 60 cm ( 24 in ) and a mass of 6 @.@ 5 kilograms – 14 lb . ",
+        "",
+    ]
+)
 SMALL = {"block": 8, "vocabulary": 300}
 
 
@@ -101,7 +105,7 @@ def test_trained_on_the_validation_part_as_asked_for(tmp_path: Path) -> None:
 
 
 def test_no_wikitext_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(MissingFiles, match="WikiText-2 is missing: no wikitext-2/wiki.train.tokens"):
+    with pytest.raises(MissingFiles, match=r"WikiText-2 is missing: no wikitext-2/wiki\.train\.tokens"):
         benchmark("wikitext2", tmp_path).build()
 
 

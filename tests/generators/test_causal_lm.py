@@ -222,20 +222,18 @@ def test_pretrained_weights_are_where_every_fresh_generator_begins(pretrained: P
 
 
 def test_a_model_that_reads_other_tokens_is_refused(pretrained: Path) -> None:
-    with pytest.raises(UserError, match=r"knows 8 tokens and the benchmark has 300: .*-o tokenizer="):
+    with pytest.raises(UserError, match=r"knows 8 tokens, the benchmark has 300: .*-o tokenizer="):
         make(vocabulary=300, model=str(pretrained))
     with pytest.raises(UserError, match="knows 13 positions, too few to continue blocks of 7 tokens"):
         make(block=7, model=str(pretrained))
 
 
 def test_no_weights_at_hand_is_one_clear_line(tmp_path: Path, monkeypatch) -> None:
-    with pytest.raises(UserError, match="holds no model: it has no config.json"):
+    with pytest.raises(UserError, match=r"holds no model: it has no config\.json"):
         make(model=str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(
-        UserError, match=r"^facebook/opt-125m cannot be loaded: .*`hf download facebook/opt-125m`"
-    ):
+    with pytest.raises(UserError, match=r"^facebook/opt-125m cannot be loaded: .*`hf download facebook/opt"):
         make(model="facebook/opt-125m")
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match=r"need transformers; pip install 'cl-bench\[text\]'"):
