@@ -41,7 +41,7 @@ def test_shipped_strategies_pass(name: str) -> None:
 
 
 # What fits no images is checked on data that it is made for.
-DATA = {"categorical": "zipf:20"}
+DATA = {"categorical": "zipf:20", "causal-lm": "zipf:20"}
 
 
 @pytest.mark.parametrize("name", generators.names())
