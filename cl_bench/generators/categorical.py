@@ -11,6 +11,7 @@ arXiv 2305.17493; in population genetics S. Wright 1931, R. A. Fisher 1930):
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -64,14 +65,14 @@ class Categorical(Generator):
 
     def sample(self, labels: Tensor, guide: Guide | None = None) -> Tensor:
         replicas = self.spec.replicas
-        x = torch.empty(len(labels), *self.spec.shape, dtype=torch.int64)
+        length = math.prod(self.spec.shape) // replicas
+        x = torch.empty(len(labels), replicas, length, dtype=torch.int64)
         with sampling(len(labels)):
-            for c in labels.unique().tolist():
+            for c, n in zip(*(part.tolist() for part in labels.unique(return_counts=True)), strict=True):
+                drawn = self.probabilities[c].multinomial(n * length, replacement=True)
                 rows = labels == c if self.spec.num_classes > 1 else slice(None)
-                part = x[rows]
-                drawn = self.probabilities[c].multinomial(part.numel() // replicas, replacement=True)
-                x[rows] = drawn.view(replicas, len(part), -1).transpose(0, 1).reshape(part.shape)
-        return x
+                x[rows] = drawn.view(replicas, n, length).transpose(0, 1)
+        return x.view(-1, *self.spec.shape)
 
     def nats(self, x: Tensor) -> Tensor | None:
         """Infinite where a token was never seen."""

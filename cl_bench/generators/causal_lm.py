@@ -255,8 +255,8 @@ def _pretrained(model: str, spec: StreamSpec) -> Any:
     known, positions = net.config.vocab_size, net.config.max_position_embeddings
     if not known - PADDING < spec.vocabulary <= known:
         raise UserError(
-            f"{model} knows {known} tokens, the benchmark has {spec.vocabulary}: the tokenizer is another; say "
-            f"-o tokenizer={model}"
+            f"{model} knows {known} tokens, the benchmark has {spec.vocabulary}: the tokenizer is another; "
+            f"say -o tokenizer={model}"
         )
     if positions < 2 * spec.shape[0] + 1:
         raise UserError(

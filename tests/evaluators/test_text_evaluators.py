@@ -1,4 +1,4 @@
-"""Perplexity and tails of text through real runs: recomputed from what lies on disk, resumed, judged again."""
+"""Perplexity and tails through real runs: recomputed from what lies on disk, resumed, judged again."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_judged_again_it_has_the_same_perplexities(text_run) -> None:
     again = evaluate(run, quiet=True, device="cpu")
     pd.testing.assert_frame_equal(again.rows.set_index(KEY)[["value", "n"]].sort_index(), before)
     found = values(run)
-    # Trained on real text at first, the model knows more of it than nothing, and its own text is as it writes.
+    # Of 300 tokens and the one to begin with.
     assert 1 < found["perplexity", 0] < 301
     assert 1 < found["perplexity_of_samples:median", 0] <= found["perplexity_of_samples:tail", 0]
 
