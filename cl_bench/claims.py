@@ -126,6 +126,14 @@ class Claim:
             raise ValueError("rule every compares numbers as they are; leave error out")
 
     @property
+    def plain(self) -> bool:
+        """Whether it says that one metric, as it is, equals a closed form, which can then be drawn over
+        it."""
+        quantity = self.quantity
+        known = isinstance(self.expected.equals, ClosedForm) and quantity.stage and quantity.task == "all"
+        return known and quantity.per is quantity.minus is None
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The runs it needs."""
         if self.expected.order is not None:

@@ -58,6 +58,7 @@ class Request:
     data_root: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     extractors: tuple[str, ...] | None = None
+    ci: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Config:
     benchmark_options: dict[str, Any]
     generator_options: dict[str, Any]
     extractors: tuple[str, ...] = ()
+    ci: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         lists = ("evaluators", "plugins", "extractors")
@@ -103,6 +105,7 @@ class Config:
             self.data_root,
             flat,
             self.extractors or None,
+            self.ci,
         )
 
     @classmethod
@@ -144,7 +147,7 @@ class Resolved:
         found |= {name: version(name) for name in _NUMERIC}
         for cls in (self.strategy, self.benchmark, self.generator, *self.evaluators, *self.extractors):
             if cls is not None:
-                found[f"{cls.__module__}:{cls.__qualname__}"] = f"{getattr(cls, 'version', 1)}+{_source(cls)}"
+                found[f"{cls.__module__}:{cls.__qualname__}"] = f"{getattr(cls, 'version', 1)}+{source(cls)}"
         return found
 
     def run_id(self) -> str:
@@ -152,6 +155,8 @@ class Resolved:
         # Where files lie does not matter: a plug-in's classes are in the versions, data have a fingerprint.
         places = ("plugins", "data_root")
         chosen = {key: value for key, value in self.config.as_dict().items() if key not in places}
+        if not self.config.ci:
+            del chosen["ci"]  # without intervals a run is what it was before there were any
         identity = json.dumps([chosen, self.versions()], sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
@@ -217,6 +222,7 @@ def resolve(request: Request, progress: Progress | None = None) -> Resolved:
         plain["benchmark"],
         plain["generator"],
         tuple(cls.name for cls in extractors),
+        request.ci,
     )
     return Resolved(
         config,
@@ -244,7 +250,7 @@ def chosen_extractors(
     evaluators: Sequence[type[Any]],
     default: Sequence[str] = DEFAULT_EXTRACTORS,
 ) -> tuple[type[Any], ...]:
-    """By name, each once, in their order; None for `default`. None at all where no evaluator needs
+    """By name, each once, in their order; None for the `default` ones. None at all where no evaluator needs
     features; raises UserError where some were named then."""
     if not any("features" in cls.needs for cls in evaluators):
         if names:
@@ -283,7 +289,7 @@ def _engine() -> str:
     return _digest([path.read_bytes() for path in files])
 
 
-def _source(cls: type) -> str:
+def source(cls: type) -> str:
     """A hash of what defines `cls`, its bases, and what they import from their own folder, so that an edited
     strategy is another run."""
     ours = [base for base in cls.__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names]

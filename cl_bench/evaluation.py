@@ -17,8 +17,9 @@ from cl_bench.finished_run import Run, load_run
 from cl_bench.judging import Judging
 from cl_bench.law import Law
 from cl_bench.progress import Progress
+from cl_bench.real_features import RealFeatures
 from cl_bench.real_sets import RealSets
-from cl_bench.rows import Row
+from cl_bench.rows import ENDS, Row
 from cl_bench.run_directory import RunDirectory, locked
 from cl_bench.runner import check_data, definitions, fitted, judged_samples, new_strategy
 from cl_bench.samples import Samples
@@ -38,20 +39,23 @@ def evaluate(
     data_root: str | Path | None = None,
     quiet: bool = False,
     progress: Progress | None = None,
+    ci: bool | None = None,
 ) -> Run:
     """Judge the finished tasks of `run` (a run, a path, or a run id below `output`) once more.
 
     evaluators, extractors: by name; None for those of the run. Samples are those that the run was judged by,
     or its replay sets; weights are loaded only for what is not on disk. The rows stand beside the run's
     own, and in place of those with the same metric, task and class; the run's id and files stay as they are.
-    data_root: where its data lie now. Raises UserError where nothing is finished, data or code have changed
-    too much, or the run is in use.
+    data_root: where its data lie now. ci: with 95 % confidence intervals; None: where the run has them.
+    Raises UserError where nothing is finished, data or code have changed too much, or the run is in use.
     """
     run = run if isinstance(run, Run) else load_run(run, output)
     progress = progress or Progress(quiet)
     asked = Config.from_dict(run.manifest["config"] | {"device": device}).request()
     if data_root is not None:
         asked = replace(asked, data_root=str(data_root))
+    if ci is not None:
+        asked = replace(asked, ci=ci)
     names = evaluators or asked.evaluators or ()
     features = any("features" in cls.needs for cls in chosen_evaluators(names))
     asked = replace(
@@ -74,7 +78,8 @@ def evaluate(
         real = RealSets(stream)
         wanted = resolved.extractors if any("features" in judge.needs for judge in judges) else ()
         chosen = tuple(fitted(cls(stream.spec, past.device), real, directory, progress) for cls in wanted)
-        judging = Judging(directory.id, resolved.config, stream, judges, real, chosen, past.device, progress)
+        once = RealFeatures(stream, real, progress)
+        judging = Judging(directory.id, resolved.config, stream, judges, once, chosen, past.device, progress)
         rows: list[Row] = []
         for task in range(-1, done):
             if task >= 0:
@@ -143,6 +148,7 @@ class _Past:
 def _record(directory: RunDirectory, rows: list[Row], resolved: Resolved) -> None:
     """Put `rows` beside those of earlier evaluations, in place of what they measure again."""
     earlier, names = directory.evaluation(), {row.metric for row in rows}
+    names |= {f"{name}:{word}" for name in names for word in ENDS}
     kept = [row for row in earlier.get("rows", []) if row["metric"] not in names]
     directory.record_evaluation(
         {

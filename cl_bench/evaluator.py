@@ -4,41 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cl_bench.extractor import Extractor
+from cl_bench.features import Features
+from cl_bench.intervals import Intervals
 from cl_bench.law import Law
 from cl_bench.progress import Progress
-from cl_bench.real_sets import RealSets
-from cl_bench.rows import Measurement, Metric, Row
-from cl_bench.samples import Samples, concat
+from cl_bench.real_features import RealFeatures
+from cl_bench.rows import ENDS, Ends, Measurement, Metric, Row
+from cl_bench.samples import Samples
 from cl_bench.stream import Modality, TaskStream
 
 EXTRACTOR = "{extractor}"
 Need = Literal["predictions", "samples", "features", "classes", "law"]
 Side = Literal["real", "floor", "replay"]
-
-
-@dataclass(frozen=True)
-class Features:
-    """Features of labelled samples: x (n, d) float64, y (n,) int64."""
-
-    x: np.ndarray
-    y: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def of(self, classes: tuple[int, ...]) -> Features:
-        keep = np.isin(self.y, classes)
-        return Features(self.x[keep], self.y[keep])
 
 
 class Evidence:
@@ -47,7 +33,8 @@ class Evidence:
     after_task: the last task learned, −1 before the first. seen: classes learned, in stream order.
     samples: synthetic samples of the seen classes, as many per class as it has training samples; None when
     the strategy is not generative. extractors: what features are taken by, fitted; none where no evaluator
-    asked for features. history: the rows written before this task. folder: where pictures go.
+    asked for features. history: the rows written before this task. folder: where pictures go. intervals:
+    those of the numbers over all seen classes or one task, if asked for.
     """
 
     def __init__(
@@ -59,18 +46,20 @@ class Evidence:
         law: Callable[[], Law | None],
         nats: Callable[[int, Tensor], Tensor | None],
         samples: Samples | None,
-        real: RealSets,
+        real: RealFeatures,
         extractors: tuple[Extractor, ...],
         history: list[Row],
         folder: Path,
         device: torch.device,
         progress: Progress,
+        intervals: Intervals,
     ) -> None:
         self.stream, self.after_task, self.samples = stream, after_task, samples
         self._predictions, self._own, self._law, self._nats = predictions, own, law, nats
         self._real, self._extractors = real, extractors
         self._features: dict[tuple[str, Side], Features] = {}
         self.history, self.folder, self.device, self.progress = history, folder, device, progress
+        self.intervals = intervals
         self.seen = stream.seen(after_task)
 
     @property
@@ -104,10 +93,10 @@ class Evidence:
         "floor", other real data that no extractor was fitted to either."""
         if self.samples is None:
             raise RuntimeError('an evaluator that reads replay must declare needs = {"samples", …}')
-        counts = {c: self._real.counts[c] for c in self.seen}
+        counts = {c: self._real.sets.counts[c] for c in self.seen}
         return {
-            "real": concat(self.stream.test).of(self.seen).first_per_class(counts),
-            "floor": self._real.floor.first_per_class(counts),
+            "real": self._real.samples("real", self.seen),
+            "floor": self._real.samples("floor", self.seen),
             "replay": self.samples.first_per_class(counts),
         }
 
@@ -116,10 +105,16 @@ class Evidence:
         extractor = extractor or self.extractors[0]
         found = self._features.get((extractor.name, side))
         if found is None:
-            samples = self.sides[side]
-            found = Features(extractor.features(samples.x).double().numpy(), samples.y.numpy())
+            if side == "replay":
+                found = Features.by(extractor, self.sides[side])
+            else:
+                found = self._real.features(side, extractor, self.seen)
             self._features[extractor.name, side] = found
         return found
+
+    def training_features(self, extractor: Extractor) -> Features:
+        """Features of all real training data of the seen classes, those of the floor among them."""
+        return self._real.features("train", extractor, self.seen)
 
     def own_features(self, side: Side) -> Features | None:
         """The same samples in the strategy's own network, as it is now; None where it does not tell."""
@@ -138,24 +133,38 @@ class Evidence:
 
     def compare(self, metric: str, distance: Callable[[Features, Features], float]) -> Iterator[Measurement]:
         """Distance of real to replay in every scope and by every extractor, as `metric:extractor`, and that
-        of real to real, as `metric:extractor:floor`."""
-        return self.compare_all(lambda real, other: {metric: distance(real, other)})
+        of real to real, as `metric:extractor:floor`; undefined where a side has lost all its samples."""
+
+        def distances(real: Features, other: Features) -> dict[str, float]:
+            return {metric: distance(real, other) if len(real) and len(other) else float("nan")}
+
+        return self.compare_all(distances)
 
     def compare_all(
         self, distances: Callable[[Features, Features], Mapping[str, float]], by_class: bool = True
     ) -> Iterator[Measurement]:
-        """`compare` for metrics that are computed together. by_class: whether single classes are scopes."""
+        """`compare` for metrics that are computed together, which must give NaN for what is undefined.
+        by_class: whether single classes are scopes."""
         sides: tuple[tuple[str, Side], ...] = (("", "replay"), (":floor", "floor"))
         for extractor in self.extractors:
+            # Where there is one group of classes, it is all classes, too: measured once.
+            known: dict[tuple[Side, tuple[int, ...]], tuple[Mapping[str, float], dict[str, Ends]]] = {}
             for on_task, class_, classes in self.scopes():
                 if class_ is not None and not by_class:
                     continue
                 real = self.features("real", extractor).of(classes)
                 for word, side in sides:
-                    found = distances(real, self.features(side, extractor).of(classes))
+                    if (side, classes) not in known:
+                        other = self.features(side, extractor).of(classes)
+                        found, ends = distances(real, other), {}
+                        if class_ is None and side == "replay":
+                            ends = self.intervals.of_sets(distances, found, real, other)
+                        known[side, classes] = found, ends
+                    found, ends = known[side, classes]
                     for metric, value in found.items():
                         name = f"{extractor.metric(metric)}{word}"
-                        yield Measurement(name, value, len(real), on_task, class_)
+                        interval = ends.get(metric) if class_ is None else None
+                        yield Measurement(name, value, len(real), on_task, class_, interval)
 
 
 class Evaluator(ABC):
@@ -166,7 +175,8 @@ class Evaluator(ABC):
     modalities: of data that it can judge.
     replicated: whether it also judges streams of several replicas. before_first: whether it also judges the
     untrained strategy (after_task −1). default: whether it judges runs whose evaluators nobody named.
-    metrics: what it yields; "{extractor}" in name and text stands for each extractor.
+    metrics: what it yields; "{extractor}" in name and text stands for each extractor. What has an interval
+    (see `evidence.intervals`) says in its Metric how that is made.
     """
 
     name: ClassVar[str] = ""
@@ -178,9 +188,9 @@ class Evaluator(ABC):
     metrics: ClassVar[dict[str, Metric]] = {}
 
     @classmethod
-    def definitions(cls, extractors: Sequence[type[Extractor]]) -> dict[str, Metric]:
-        """`metrics` with the names of `extractors` filled in."""
-        found = {}
+    def definitions(cls, extractors: Sequence[type[Extractor]], ci: bool = False) -> dict[str, Metric]:
+        """`metrics` with the names of `extractors` filled in. ci: with the ends of their intervals, too."""
+        found: dict[str, Metric] = {}
         for name, metric in cls.metrics.items():
             if EXTRACTOR not in name:
                 found[name] = metric
@@ -195,8 +205,16 @@ class Evaluator(ABC):
                 elif extractor is not extractors[0]:
                     title = f"{title} ({extractor.name})"
                 doc = metric.doc.replace(EXTRACTOR, extractor.title)
-                found[named(extractor, name)] = Metric(title, metric.higher_is_better, doc)
-        return found
+                found[named(extractor, name)] = replace(metric, title=title, doc=doc)
+        ends = {
+            f"{name}:{word}": Metric(
+                f"{metric.title} {word}", None, f"end of its 95 % confidence interval, by {metric.interval}"
+            )
+            for name, metric in found.items()
+            for word in ENDS
+            if ci and metric.interval
+        }
+        return found | ends
 
     @classmethod
     def fits(cls, stream: TaskStream, generative: bool) -> bool:

@@ -27,8 +27,9 @@ class Extractor(ABC):
     `otdd:pixels`. title: what the features are, in captions. modalities: what it takes. scaled: whether
     features are centred and divided by the root of their total variance over real data, so that distances of
     different extractors have one unit; false where published figures have the features' own. costly: whether
-    what `learn` finds is worth keeping in the cache. known_as: names that metrics in these features have in
-    the literature.
+    what `learn` finds is worth keeping in the cache. kept: whether features of real data are, too, as those
+    of networks are (see `real_features.py`). known_as: names that metrics in these features have in the
+    literature.
     """
 
     name: ClassVar[str] = ""
@@ -36,6 +37,7 @@ class Extractor(ABC):
     modalities: ClassVar[tuple[Modality, ...]] = ("image", "vector")
     scaled: ClassVar[bool] = True
     costly: ClassVar[bool] = False
+    kept: ClassVar[bool] = True
     known_as: ClassVar[dict[str, str]] = {}
 
     def __init__(self, spec: StreamSpec, device: torch.device) -> None:

@@ -14,9 +14,10 @@ from torch import Tensor
 from cl_bench.config import Config
 from cl_bench.evaluator import Evaluator, Evidence
 from cl_bench.extractor import Extractor
+from cl_bench.intervals import Intervals
 from cl_bench.law import Law
 from cl_bench.progress import Progress
-from cl_bench.real_sets import RealSets
+from cl_bench.real_features import RealFeatures
 from cl_bench.rows import Measurement, Row
 from cl_bench.samples import Samples
 from cl_bench.seeds import isolated
@@ -34,7 +35,7 @@ class Judging:
     config: Config
     stream: TaskStream
     judges: Sequence[Evaluator]
-    real: RealSets
+    real: RealFeatures
     extractors: tuple[Extractor, ...]
     device: torch.device
     progress: Progress
@@ -78,6 +79,7 @@ class Judging:
             folder,
             self.device,
             self.progress,
+            Intervals(self.config.ci),
         )
         for judge in self.judges:
             if after_task < 0 and not judge.before_first:
@@ -88,7 +90,7 @@ class Judging:
 
     def _rows(self, after_task: int, measurements: Iterator[Measurement]) -> Iterator[Row]:
         start = time.perf_counter()
-        for m in measurements:
+        for m in (part for measurement in measurements for part in measurement.with_ends()):
             now = time.perf_counter()
             yield Row(
                 self.run_id,

@@ -55,8 +55,21 @@ class GaussianLaw(Moments):
         return found | {
             "w2": squared_w2(self.mean, self.covariance, truth.mean, truth.covariance),
             "std": root_trace(self.covariance) / root_trace(truth.covariance),
-            "log_det": torch.logdet(self.covariance) - torch.logdet(truth.covariance),
+            "log_det": _log_det(self.covariance) - _log_det(truth.covariance),
         }
+
+
+@dataclass(frozen=True)
+class LocationLaw(Moments):
+    """A law that only its location tells from others: `first` (R,), where it was first fitted, before a
+    `shift` was added."""
+
+    first: Tensor
+    shift: float
+
+    def compared(self, truth: Law) -> dict[str, Tensor]:
+        found = super().compared(truth)
+        return found | ({"shift_left": (self.mean[:, 0] - self.first) / self.shift} if self.shift else {})
 
 
 @dataclass(frozen=True)
@@ -116,6 +129,15 @@ class LinearLaw(Law):
 
 def _trace(matrices: Tensor) -> Tensor:
     return matrices.diagonal(dim1=-2, dim2=-1).sum(-1)
+
+
+def _log_det(matrices: Tensor) -> Tensor:
+    """log |Σ| of positive semi-definite (…, d, d), −∞ where some direction has no variance but rounding."""
+    if matrices.shape[-1] == 1:
+        return matrices[..., 0, 0].log()
+    values = torch.linalg.eigvalsh(matrices)
+    least = values[..., -1:] * (matrices.shape[-1] * torch.finfo(values.dtype).eps)
+    return torch.where(values > least, values, 0).log().sum(-1)
 
 
 def _trace_of_square(matrices: Tensor) -> Tensor:

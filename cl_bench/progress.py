@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from typing import TextIO
 
 PLAIN_INTERVAL = 5.0  # seconds between plain lines of one phase
+TASK_INTERVAL = 1.0  # least seconds between lines that name a task: thousands may pass in a minute
+SHORTEST = 0.05  # seconds below which a phase is not worth a line
 
 
 class Progress:
@@ -22,7 +24,7 @@ class Progress:
         self.quiet = quiet
         self._stream = stream if stream is not None else sys.stderr
         self._live = not quiet and self._stream.isatty()
-        self._task = ""
+        self._task, self._named = "", -TASK_INTERVAL
         self._spinning = False
 
     def say(self, text: str) -> None:
@@ -33,7 +35,10 @@ class Progress:
     def task(self, index: int, total: int, what: str) -> None:
         """All that follows belongs to task `index` of `total` (counted from 0)."""
         self._task = f"task {index + 1}/{total}"
-        self.say(f"{self._task}  {what}")
+        now = time.perf_counter()
+        if now - self._named >= TASK_INTERVAL or index in (0, total - 1):
+            self._named = now
+            self.say(f"{self._task}  {what}")
 
     @contextmanager
     def phase(self, text: str) -> Iterator[None]:
@@ -50,7 +55,9 @@ class Progress:
                 self._spinning = False
         else:
             yield
-        self.say(f"{self._label(text)}  {time.perf_counter() - start:.1f} s")
+        seconds = time.perf_counter() - start
+        if seconds >= SHORTEST:
+            self.say(f"{self._label(text)}  {seconds:.1f} s")
 
     @contextmanager
     def loading(self, what: str) -> Iterator[None]:

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cl_bench import registry
+from cl_bench import closed_forms, registry
+from cl_bench.claims import ClosedForm
 from cl_bench.config import NO_GENERATOR
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT
 from cl_bench.errors import TrainingDiverged, UserError
@@ -74,6 +75,26 @@ class Reproduction:
         labels = dict.fromkeys(attempt.label for attempt in self.attempts)
         observed = {label: [observe(run) for run in self.of(label)] for label in labels}
         return [judge(claim, observed, self.scale.constants) for claim in self.recipe.claims]
+
+    def theory(self, metric: str) -> dict[str, list[float]]:
+        """What closed forms of the claims give for `metric` after each task, by label."""
+        found = {}
+        for claim in self.recipe.claims:
+            runs = self.of(claim.quantity.run)
+            if runs and claim.quantity.metric == metric and claim.plain:
+                observation = observe(runs[0])
+                stages = range(1, len(observation.seen) + 1)
+                form = claim.expected.equals
+                assert isinstance(form, ClosedForm)
+                found[claim.quantity.run] = [
+                    closed_forms.evaluate(
+                        form.closed_form,
+                        form.arguments,
+                        self.scale.constants | {"t": t, "classes": observation.seen[t - 1]},
+                    )
+                    for t in stages
+                ]
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

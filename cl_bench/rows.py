@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
+
+Ends = tuple[float, float]
+
+# The ends of the interval of metric "m" are the metrics "m:low" and "m:high".
+ENDS = ("low", "high")
 
 
 @dataclass(frozen=True)
@@ -11,7 +17,8 @@ class Measurement:
     """One number as an evaluator yields it.
 
     on_task: the task it is about, None for all classes seen. class_: the class, None for all of on_task.
-    n: samples it rests on (of each side, for a distance). value: None where it is undefined.
+    n: samples it rests on (of each side, for a distance). value: None where it is undefined. interval: its
+    95 % confidence interval; None where there is none, or nobody asked for it.
     """
 
     metric: str
@@ -19,6 +26,13 @@ class Measurement:
     n: int
     on_task: int | None = None
     class_: int | None = None
+    interval: Ends | None = None
+
+    def with_ends(self) -> Iterator[Measurement]:
+        """Itself, and the ends of its interval as measurements of their own."""
+        yield self
+        for word, end in zip(ENDS, self.interval or (), strict=False):
+            yield Measurement(f"{self.metric}:{word}", end, self.n, self.on_task, self.class_)
 
 
 @dataclass(frozen=True)
@@ -57,9 +71,10 @@ class Metric:
     """What a metric is: shown in reports, stored with each run.
 
     title: column heading. higher_is_better: None where there is no good direction. doc: one line with
-    definition and source.
+    definition and source. interval: how its interval is made where intervals are asked for; "" for none.
     """
 
     title: str
     higher_is_better: bool | None
     doc: str
+    interval: Literal["", "subsampling", "bootstrap"] = ""

@@ -32,6 +32,7 @@ from cl_bench.generator import Generator
 from cl_bench.judging import Judging
 from cl_bench.processes import Processes, first, join, together
 from cl_bench.progress import Progress
+from cl_bench.real_features import RealFeatures
 from cl_bench.real_sets import RealSets
 from cl_bench.replay_manifest import replay_manifest
 from cl_bench.rows import Row
@@ -69,6 +70,7 @@ def run(
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
     extractors: tuple[str, ...] | None = None,
+    ci: bool = False,
     **more_options: Any,
 ) -> Run:
     """Run `strategy` on `benchmark`, or go on with it, or load it when it is finished already.
@@ -76,9 +78,10 @@ def run(
     strategy, benchmark, generator: registered names or "module:Class"; generator "none" for none, None for
     the benchmark's own. seed: of everything but the class order, which has `order_seed` (None: the data
     set's own order). limit: at most so many samples per class. evaluators: names, or "all"; None for the
-    default ones. extractors: of the features that distances are taken in; None for the default. data_root:
-    folder of the data sets (None: see `data_root.py`). quiet: say nothing on the way; progress: say it there
-    instead of on standard error. Options of strategy, benchmark and generator go by name, as keywords
+    default ones. extractors: of the features that distances are taken in; None for the default. ci: with 95 %
+    confidence intervals (see `intervals.py`; judging takes many times as long). data_root: folder of the data
+    sets (None: see `data_root.py`). quiet: say nothing on the way; progress: say it there instead of on
+    standard error. Options of strategy, benchmark and generator go by name, as keywords
     (`lambda_=0.5`) or in `options` (`{"generator.steps": 100}`).
 
     Returns the finished run. Raises UserError for a mistake and TrainingDiverged for a loss gone bad.
@@ -98,6 +101,7 @@ def run(
         root,
         given,
         extractors,
+        ci,
     )
     progress = progress or Progress(quiet or not first())
     resolved = resolve(request, progress)
@@ -165,7 +169,8 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         real = RealSets(stream)
         wanted = resolved.extractors if any("features" in judge.needs for judge in judges) else ()
         extractors = tuple(fitted(cls(stream.spec, device), real, directory, progress) for cls in wanted)
-        judging = Judging(directory.id, config, stream, judges, real, extractors, device, progress)
+        once = RealFeatures(stream, real, progress)
+        judging = Judging(directory.id, config, stream, judges, once, extractors, device, progress)
         earlier = cache(partial(_as_it_was, resolved, stream, directory, device, progress))
         session = _Session(config, stream, strategy, judging, directory, device, processes, progress, earlier)
         if not done and any(judge.before_first for judge in judges):
@@ -440,7 +445,7 @@ def definitions(resolved: Resolved) -> dict[str, dict[str, Any]]:
     return {
         name: {"title": metric.title, "higher_is_better": metric.higher_is_better, "doc": metric.doc}
         for cls in resolved.evaluators
-        for name, metric in cls.definitions(resolved.extractors).items()
+        for name, metric in cls.definitions(resolved.extractors, resolved.config.ci).items()
     }
 
 

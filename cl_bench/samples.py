@@ -47,6 +47,8 @@ class Samples:
 
     def of(self, classes: Sequence[int]) -> Samples:
         """The samples of `classes`, in their present order."""
+        if not len(classes):
+            return self[:0]
         return self[torch.isin(self.y, torch.as_tensor(list(classes), device=self.y.device))]
 
     def first_per_class(self, counts: dict[int, int]) -> Samples:
@@ -58,6 +60,10 @@ class Samples:
         """Samples per class present."""
         labels, counts = self.y.unique(return_counts=True)
         return dict(zip(labels.tolist(), counts.tolist(), strict=True))
+
+    def least_depth(self, c: int) -> int:
+        """The least depth of a sample of class c, of which there is one at least."""
+        return int(self.depth[self.y == c].min())
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"x": self.x, "y": self.y, "depth": self.depth}
@@ -99,4 +105,8 @@ def _digests(samples: Samples) -> Iterator[bytes]:
 def concat(parts: Iterable[Samples]) -> Samples:
     """All `parts` (at least one) in one, in order."""
     parts = list(parts)
-    return Samples(*(torch.cat([getattr(p, name) for p in parts]) for name in ("x", "y", "depth")))
+    # Sets of thousands of replicas are too large to be copied for nothing.
+    filled = [part for part in parts if len(part)] or parts[:1]
+    if len(filled) == 1:
+        return filled[0]
+    return Samples(*(torch.cat([getattr(p, name) for p in filled]) for name in ("x", "y", "depth")))

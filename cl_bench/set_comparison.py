@@ -16,9 +16,11 @@ import torch
 from cl_bench.config import chosen_evaluators, chosen_extractors
 from cl_bench.errors import UserError
 from cl_bench.evaluator import EXTRACTOR, Evidence, named
+from cl_bench.intervals import Intervals
 from cl_bench.progress import Progress
+from cl_bench.real_features import RealFeatures
 from cl_bench.real_sets import RealSets
-from cl_bench.rows import Measurement, Metric
+from cl_bench.rows import ENDS, Measurement, Metric
 from cl_bench.sample_files import SampleSet
 from cl_bench.seeds import isolated
 from cl_bench.stream import RealData, TaskStream, held_out
@@ -49,6 +51,7 @@ def compare_sets(
     *,
     device: str = "cpu",
     progress: Progress | None = None,
+    ci: bool = False,
 ) -> pd.DataFrame:
     """A row per metric and class: extractor, title, metric, class (None for all), value, ideal (what real
     data score), better ("higher", "lower" or ""), n a side.
@@ -83,12 +86,13 @@ def compare_sets(
             lambda: None,
             _nothing,
             samples,
-            sets,
+            RealFeatures(stream, sets, progress),
             tuple(fitted),
             [],
             Path(folder),
             torch.device(device),
             progress,
+            Intervals(ci),
         )
         found = list(_measured(judges, evidence, progress))
     defined = {
@@ -97,7 +101,7 @@ def compare_sets(
         for judge in judges
         for name, metric in judge.metrics.items()
     }
-    return pd.DataFrame(_rows(found, defined, real.class_names))
+    return pd.DataFrame(_rows(found, defined, real.class_names, ci))
 
 
 def _stream(real: SampleSet, fake: SampleSet) -> TaskStream:
@@ -125,7 +129,10 @@ def _measured(judges: list[Any], evidence: Evidence, progress: Progress) -> Iter
 
 
 def _rows(
-    found: list[Measurement], defined: dict[str, tuple[Metric, str | None]], class_names: tuple[str, ...]
+    found: list[Measurement],
+    defined: dict[str, tuple[Metric, str | None]],
+    class_names: tuple[str, ...],
+    ci: bool,
 ) -> Iterator[dict[str, Any]]:
     ideals = {}
     for m in found:
@@ -145,6 +152,7 @@ def _rows(
             "metric": m.metric,
             "class": None if m.class_ is None else class_names[m.class_],
             "value": m.value,
+            **(dict(zip(ENDS, m.interval or (None, None), strict=True)) if ci else {}),
             "ideal": ideals.get((m.metric, m.on_task, m.class_)),
             "better": better,
             "n": m.n,

@@ -93,6 +93,11 @@ class RealData:
         parts = replace(train, y=new[train.y]), replace(test, y=new[test.y])
         return replace(self, class_names=names, train=parts[0], test=parts[1], law=None, fingerprint="")
 
+    def unlabelled(self) -> RealData:
+        """All classes as one."""
+        train, test = (replace(part, y=torch.zeros_like(part.y)) for part in (self.train, self.test))
+        return replace(self, class_names=("all",), train=train, test=test, law=None, fingerprint="")
+
     def limited(self, per_class: int) -> RealData:
         """At most `per_class` training and test samples of each class (`--limit`)."""
         counts = dict.fromkeys(range(len(self.class_names)), per_class)

@@ -1,4 +1,4 @@
-"""Classifiers of real data, trained once and kept in the cache for every run on the same data."""
+"""What is costly and the same for every run on the same data: made once, and kept in the cache."""
 
 from __future__ import annotations
 
@@ -29,23 +29,33 @@ class Trainable(Protocol):
 def train_once(
     what: Trainable, fit: Callable[[], None], kind: str, made_of: Sequence[object], progress: Progress
 ) -> None:
-    """`fit()`, or what an earlier fit of the same on such a machine left in the cache folder `kind`.
+    """`fit()`, or what an earlier fit of the same left in the cache; see `made_once`."""
 
-    made_of: all that the outcome depends on besides the code: Samples, and what repr tells apart. What
-    is kept but damaged is made again.
+    def trained() -> State:
+        fit()
+        return what.state_dict()
+
+    what.load_state_dict(made_once(trained, kind, made_of, progress))
+
+
+def made_once(make: Callable[[], State], kind: str, made_of: Sequence[object], progress: Progress) -> State:
+    """`make()`, or what it once gave of the same on such a machine, from the cache folder `kind`.
+
+    made_of: all that the outcome depends on besides the engine's code: Samples, and what repr tells apart.
+    What is kept but damaged is made again.
     """
     path = cache_folder() / kind / f"{key(made_of)}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Of several runs that need it at once, one trains it.
+    # Of several runs that need it at once, one makes it.
     with FileLock(path.with_suffix(".lock")):
         if path.exists():
             try:
-                what.load_state_dict(states.load(path))
-                return
+                return states.load(path)
             except UserError:
-                progress.say(f"{path} is damaged; training it again")
-        fit()
-        states.save(path, what.state_dict())
+                progress.say(f"{path} is damaged; making it again")
+        made = make()
+        states.save(path, made)
+        return made
 
 
 def key(made_of: Sequence[object]) -> str:

@@ -270,6 +270,6 @@ def _in_words(expected: Expected, numbers: Sequence[float] | None) -> str:
 def _value_text(value: Value, index: int, numbers: Sequence[float] | None) -> str:
     if not isinstance(value, ClosedForm):
         return f"{value:g}"
-    given = ", ".join(f"{key}={number:g}" for key, number in value.arguments.items())
+    given = ", ".join(f"{key.rstrip('_')}={number:g}" for key, number in value.arguments.items())
     name = f"{value.closed_form}({given})" if given else value.closed_form
     return f"{name} = {numbers[index]:.4g}" if numbers else name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cl_bench.reports.columns import FD, OTDD
+from cl_bench.rows import ENDS
 
 ARROWS = "↑ higher is better, ↓ lower is better."
 SEEDS = "Mean ± sample standard deviation over seeds (n − 1); no ± with one seed."
@@ -26,6 +27,13 @@ def distances(measured: Iterable[str], n: str = "") -> str:
         f"Distances are real test data vs replay{sizes}. Extractor: frozen reference classifier. "
         f"Estimator: {'; '.join(estimators)}. Floor: real vs real at the same n."
     )
+
+
+def intervals(measured: Iterable[object], when: str = "") -> str:
+    """How to read intervals, with a blank before it; "" where none was measured. when: of what only."""
+    if not any(str(name).endswith(f":{ENDS[0]}") for name in measured):
+        return ""
+    return f" In square brackets{when}: 95 % confidence interval, of sampling alone."
 
 
 def span(values: Iterable[int]) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from cl_bench.finished_run import Run
 from cl_bench.reports.definitions import SLOPE, Definitions
 from cl_bench.reports.table import digits
+from cl_bench.rows import ENDS
 
 MATRIX = "accuracy_class_il"
 OTDD, FD, DEPTH = "otdd:classifier", "fd:classifier", "generation_depth"
@@ -48,6 +50,16 @@ MOST_FURTHER = 3
 # A metric "m:floor" or "m:real" is what a perfect generator would score; it stands beside "m".
 IDEALS = ("floor", "real")
 
+# A metric "m:se" is the standard error of "m", a mean over replicas.
+ERROR = "se"
+
+
+def standard(names: Iterable[str], run: Run, measured: Iterable[str]) -> list[str]:
+    """Those of the standard columns that `run` has: all, or, where one class leaves nothing to classify,
+    those that were measured."""
+    known = set(measured)
+    return [name for name in names if len(run.manifest["class_names"]) > 1 or name in known]
+
 
 def decimals(metric: str, value: float | None) -> int:
     """Decimals with which to show `value` of `metric`."""
@@ -63,5 +75,5 @@ def ideal(metric: str, measured: Iterable[str]) -> tuple[str, str] | None:
 def further(definitions: Definitions, frames: Iterable[pd.DataFrame]) -> list[str]:
     """Metrics over all seen classes that these `overall` frames have and no standard column shows."""
     measured = {str(name) for frame in frames for name in frame.columns}
-    beside = {f"{name}:{word}" for name in measured for word in IDEALS}
+    beside = {f"{name}:{word}" for name in measured for word in (*IDEALS, *ENDS, ERROR)}
     return definitions.order(measured - beside - {*ACCURACY, *DRIFT, OTDD_SLOPE, *_UNSHOWN})

@@ -29,6 +29,10 @@ def repeat(run: Run) -> str:
     words += [*_setting(config), "--device", config.get("device", "auto")]
     if config.get("evaluators"):
         words += ["--evaluators", ",".join(config["evaluators"])]
+    if config.get("extractors"):
+        words += ["--extractors", ",".join(config["extractors"])]
+    if config.get("ci"):
+        words.append("--ci")
     words += _plugins(config.get("plugins", []))
     words += _data_root(config)
     for kind in ("strategy", "benchmark", "generator"):

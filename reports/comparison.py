@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cl_bench.reports import captions, numbers
-from cl_bench.reports.columns import FINAL, IDEALS, MOST_FURTHER, OTDD, decimals, further, ideal
+from cl_bench.reports.columns import FINAL, IDEALS, MOST_FURTHER, OTDD, decimals, further, ideal, standard
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
-from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number
+from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number, with_interval
 
 ACC = "average_accuracy_class_il"
+OF_ONE = ", where there is one seed"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def _final(group: Group, definitions: Definitions, index: int) -> Table:
     frames = [numbers.overall(run) for run in group.runs]
     measured = {str(name) for frame in frames for name in frame.columns}
     more = further(definitions, frames)
-    names = [*FINAL, *(more if len(more) <= MOST_FURTHER else ())]
+    shown = standard(FINAL, group.runs[0], measured) if group.runs else FINAL
+    names = [*shown, *(more if len(more) <= MOST_FURTHER else ())]
     last = group.num_tasks - 1
     columns = [
         Column("strategy", numeric=False),
@@ -106,7 +108,7 @@ def _final(group: Group, definitions: Definitions, index: int) -> Table:
         cells = [Cell(_title(line)), Cell(line.generator or NOTHING), Cell(number(len(line.runs) or None, 0))]
         for name in names:
             cell = found[line, name]
-            text = _text(cell, len(line.runs), name)
+            text = _text(cell, line, name, last)
             beside = ideal(name, measured)
             if cell is not None and beside is not None:
                 perfect = after(line, beside[0], last)
@@ -118,13 +120,14 @@ def _final(group: Group, definitions: Definitions, index: int) -> Table:
     caption = (
         f"After the last task. {captions.SEEDS} {captions.ARROWS} "
         "Best strategy bold, bounds aside. In brackets: what real data would score."
-        f"{' ' + about if about else ''}{_partial(found, group)}"
+        f"{captions.intervals(measured, OF_ONE)}{' ' + about if about else ''}{_partial(found, group)}"
     )
     return Table(f"final-{index}", f"Final values: {group.title}", tuple(columns), tuple(rows), caption)
 
 
 def _further(group: Group, definitions: Definitions, names: list[str], index: int) -> Table:
     last, there = group.num_tasks - 1, [line for line in group.lines if line.runs]
+    measured = {str(name) for run in group.runs for name in numbers.overall(run).columns}
     columns = [
         Column("metric", numeric=False),
         *(Column(f"{_title(line)}, {line.generator or NOTHING}") for line in there),
@@ -138,7 +141,7 @@ def _further(group: Group, definitions: Definitions, names: list[str], index: in
         cells = [Cell(definitions[name].heading)]
         for line in there:
             cell = found[line, name]
-            cells.append(Cell(_text(cell, len(line.runs), name), cell is not None and cell.mean == best))
+            cells.append(Cell(_text(cell, line, name, last), cell is not None and cell.mean == best))
         perfect = next(
             (
                 value
@@ -152,7 +155,7 @@ def _further(group: Group, definitions: Definitions, names: list[str], index: in
     caption = (
         f"Further metrics after the last task, over all classes. {captions.SEEDS} {captions.ARROWS} Best "
         "strategy bold, bounds aside. real data: other real data at the same n."
-        f"{_partial(found, group)}"
+        f"{captions.intervals(measured, OF_ONE)}{_partial(found, group)}"
     )
     return Table(f"further-{index}", f"Further metrics: {group.title}", tuple(columns), tuple(rows), caption)
 
@@ -211,14 +214,17 @@ def _mean(found: Statistic | None, name: str) -> str:
     return number(found.mean, decimals(name, found.mean)) if found else NOTHING
 
 
-def _text(found: Statistic | None, seeds: int, name: str) -> str:
-    """ "0.912 ± 0.010", with "[2]" behind it when only two of the seeds have the number."""
+def _text(found: Statistic | None, line: Line, name: str, t: int) -> str:
+    """ "0.912 ± 0.010", with "[2]" behind it when only two of the seeds have the number; of one seed
+    "0.912 [0.900, 0.924]", where it has an interval after task `t`."""
     if found is None:
         return NOTHING
-    text = _mean(found, name)
+    text, places = _mean(found, name), decimals(name, found.mean)
     if found.std is not None:
-        text += f" ± {number(found.std, decimals(name, found.mean))}"
-    return text if found.n == seeds else f"{text} [{found.n}]"
+        text += f" ± {number(found.std, places)}"
+    if len(line.runs) == 1:
+        return with_interval(text, numbers.ends(numbers.overall(line.runs[0]), t, name), places)
+    return text if found.n == len(line.runs) else f"{text} [{found.n}]"
 
 
 def _partial(found: dict[tuple[Line, str], Statistic | None], group: Group) -> str:

@@ -126,6 +126,17 @@ class Comparison(Content):
                         f"band: ± sample standard deviation; n = {_seed_numbers(group)}. {about}"
                     )
                     yield Drawing(f"{file}{number}", figure, caption.rstrip())
+                yield from mapped(group, self._known[name], f"{file}{number}")
+
+
+def mapped(group: lines.Group, definition: Definition, file: str) -> Iterator[Drawing]:
+    """The metric by mix and task, where runs differ in their mix."""
+    from cl_bench.reports.heat_map import heat_map
+
+    figure = heat_map(group, definition)
+    if figure is not None:
+        text = f"{definition.heading} by how much synthetic data is in the mix, mean over seeds."
+        yield Drawing(f"{file}_map", figure, text)
 
 
 def _names(names: Iterable[str]) -> str:

@@ -9,8 +9,9 @@ import io
 import textwrap
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib
@@ -26,6 +27,7 @@ from cl_bench.reports.columns import MATRIX, ideal
 from cl_bench.reports.definitions import Definition
 from cl_bench.reports.lines import LOWER, Group, Line
 from cl_bench.reports.table import printable
+from cl_bench.rows import ENDS
 
 # Okabe and Ito 2008 without its yellow, which is too light for a line on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -36,6 +38,7 @@ INCHES, DPI = 3.4, 220
 AXES_INCHES, LEGEND_ROW_INCHES = 2.1, 0.15
 ANNOTATED_TASKS = 10
 LOG_ABOVE = 4
+MOST_MARKERS = 20
 LEGEND_CHARACTERS = 54
 
 _STYLE: Any = {
@@ -62,7 +65,8 @@ _STYLE: Any = {
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Inside, figures look like those of this module."""
     # A sign that our font lacks becomes a box; the run is not at fault, so nothing is said.
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -77,7 +81,7 @@ def accuracy_matrix(run: Run, definition: Definition) -> Figure | None:
     tasks = run.num_tasks
     matrix = np.full((tasks, tasks), np.nan)
     matrix[: len(values)] = values
-    with _style():
+    with styled():
         figure = Figure(figsize=(INCHES, 0.85 * INCHES), layout="constrained")
         ax = figure.subplots()
         image = ax.imshow(
@@ -111,11 +115,15 @@ def drift(run: Run, definition: Definition) -> Figure | None:
     overall = numbers.overall(run)
     if definition.name not in overall.columns or overall[definition.name].isna().all():
         return None
-    with _style():
+    with styled():
         figure, ax = _axes(definition, run.num_tasks)
         x = overall.index.to_numpy() + 1
         values = overall[definition.name].to_numpy(dtype=float)
         ax.plot(x, values, color=PALETTE[0], marker=MARKERS[0], label="real vs replay")
+        ends = [f"{definition.name}:{word}" for word in ENDS]
+        if set(ends) <= set(overall.columns):
+            low, high = (overall[end].to_numpy(dtype=float) for end in ends)
+            ax.fill_between(x, low, high, color=PALETTE[0], alpha=0.18, linewidth=0, label="95 % interval")
         floor = f"{definition.name}:floor"
         if floor in overall.columns:
             level = overall[floor].to_numpy(dtype=float)
@@ -125,8 +133,13 @@ def drift(run: Run, definition: Definition) -> Figure | None:
     return figure
 
 
-def curves(group: Group, definition: Definition) -> Figure | None:
-    """`definition` after each task, a line per configuration: mean over seeds, band ± std; None without."""
+def curves(
+    group: Group, definition: Definition, theory: Mapping[str, Sequence[float]] = MappingProxyType({})
+) -> Figure | None:
+    """`definition` after each task, a line per configuration: mean over seeds, band ± std; None without.
+
+    theory: name of a line to what theory gives after each task, drawn over it.
+    """
     known = [
         (line, [comparison.after(line, definition.name, t) for t in range(group.num_tasks)])
         for line in group.lines
@@ -137,9 +150,11 @@ def curves(group: Group, definition: Definition) -> Figure | None:
     beside = {str(name) for run in group.runs for name in numbers.overall(run).columns}
     name, word = ideal(definition.name, beside) or ("", "")
     floors = [comparison.mean_over_runs(group, name, t) for t in range(group.num_tasks)]
-    with _style():
-        figure, ax = _axes(definition, group.num_tasks)
+    with styled():
+        stationary = all(run.stationary for run in group.runs)
+        figure, ax = _axes(definition, group.num_tasks, "after generation" if stationary else "after task")
         x = np.arange(group.num_tasks) + 1
+        marked = max(1, group.num_tasks // MOST_MARKERS)
         names = [line.name for line in group.lines]
         several = len({line.generator for line in group.lines if not line.role}) > 1
         drawn = Counter[str]()
@@ -148,8 +163,20 @@ def curves(group: Group, definition: Definition) -> Figure | None:
             std = np.array([s.std if s and s.std is not None else np.nan for s in found])
             style = _line_style(line, drawn[line.role])
             drawn[line.role] += 1
-            ax.plot(x, mean, label=_label(line, several or names.count(line.name) > 1), **style)
+            label = _label(line, several or names.count(line.name) > 1)
+            ax.plot(x, mean, label=label, markevery=marked, **style)
             ax.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
+        for i, values in enumerate(theory[line.name] for line, _ in known if line.name in theory):
+            label = "" if i else "closed form"
+            ax.plot(
+                x[: len(values)],
+                values,
+                color="black",
+                linewidth=0.8,
+                linestyle=(0, (1, 1.5)),
+                zorder=4,
+                label=label,
+            )
         if any(value is not None for value in floors):
             level = np.array([np.nan if value is None else value for value in floors])
             text = "floor: real vs real" if word == "floor" else "real data"
@@ -157,6 +184,8 @@ def curves(group: Group, definition: Definition) -> Figure | None:
             _scale(ax, definition, [s.mean for _, found in known for s in found if s])
         elif definition.name.startswith("average_accuracy"):
             ax.set_ylim(0, 1.02)
+        elif theory:
+            _logarithmic(ax, definition, [s.mean for _, found in known for s in found if s])
         _legend(figure, ax)
     return figure
 
@@ -172,35 +201,41 @@ def pdf(figure: Figure) -> bytes:
 def _save(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
-    with _style():
+    with styled():
         # Without a date, the same numbers give the same file.
         metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
     return buffer.getvalue()
 
 
-def _axes(definition: Definition, tasks: int) -> tuple[Figure, Axes]:
+def _axes(definition: Definition, tasks: int, along: str = "after task") -> tuple[Figure, Axes]:
     figure = Figure(figsize=(INCHES, AXES_INCHES), layout="constrained")
     ax = figure.subplots()
     ax.grid(axis="y", color="#e3e3e3", linewidth=0.5)
     ax.set_axisbelow(True)
     ax.set_xlim(0.8, tasks + 0.2)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
-    ax.set_xlabel("after task")
+    ax.set_xlabel(along)
     ax.set_ylabel(printable(definition.heading))
     return figure, ax
 
 
 def _scale(ax: Axes, definition: Definition, values: list[float]) -> None:
     """From 0, or logarithmic, and said so, where a bound would press all others onto the floor."""
-    if min(values) <= 0 or max(values) < LOG_ABOVE * min(values):
+    if not _logarithmic(ax, definition, values):
         ax.set_ylim(bottom=0)
-        return
+
+
+def _logarithmic(ax: Axes, definition: Definition, values: list[float]) -> bool:
+    """Make it logarithmic, and say so, where values are positive and far apart; whether that was done."""
+    if min(values) <= 0 or max(values) < LOG_ABOVE * min(values):
+        return False
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_ylabel(printable(f"{definition.heading} (log scale)"))
+    return True
 
 
 def _line_style(line: Line, index: int) -> dict[str, Any]:

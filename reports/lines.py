@@ -149,7 +149,7 @@ def _group_key(run: Run) -> str:
 
 def _line_key(run: Run) -> str:
     # Evaluators look, they do not touch; a plug-in's code is in the versions.
-    left_out = {"seed", "evaluators", "plugins", "data_root"}
+    left_out = {"seed", "evaluators", "ci", "plugins", "data_root"}
     chosen = {key: value for key, value in run.manifest["config"].items() if key not in left_out}
     return json.dumps(chosen, sort_keys=True)
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from cl_bench.finished_run import Run
 from cl_bench.reports.columns import OTDD, OTDD_SLOPE
+from cl_bench.rows import ENDS
 
 
 def _finished(run: Run) -> pd.DataFrame:
@@ -63,6 +64,24 @@ def at(overall: pd.DataFrame, after_task: int, metric: str) -> float | None:
         return None
     value = float(overall[metric].to_numpy(dtype=float)[overall.index.get_loc(after_task)])
     return value if value == value else None
+
+
+def ends(overall: pd.DataFrame, after_task: int, metric: str) -> tuple[float, float] | None:
+    """The interval of one number of an `overall` frame; None when there is none."""
+    low, high = (at(overall, after_task, f"{metric}:{word}") for word in ENDS)
+    return None if low is None or high is None else (low, high)
+
+
+def ends_on_task(run: Run, metric: str) -> dict[tuple[int, int], tuple[float, float]]:
+    """The intervals of `metric`, where it has them, by (after task, on task)."""
+    low, high = (per_task(run, f"{metric}:{word}") for word in ENDS)
+    values = zip(low.to_numpy(dtype=float), high.to_numpy(dtype=float), strict=True)
+    return {
+        (t, i): (float(a), float(b))
+        for t, (lows, highs) in enumerate(values)
+        for i, (a, b) in enumerate(zip(lows, highs, strict=True))
+        if a == a and b == b
+    }
 
 
 def per_task(run: Run, metric: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from cl_bench.reports.comparison import ACC
 from cl_bench.reports.content import Content
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
-from cl_bench.reports.table import Table, number
+from cl_bench.reports.table import Table, number, with_interval
 
 TEMPLATES = Path(__file__).parent / "templates"
 PICTURES = {
@@ -95,6 +95,8 @@ class RunSection:
             if beside is not None:
                 perfect = float(overall[beside[0]].iloc[-1])
                 text = f"{beside[1]} {number(perfect, decimals(name, perfect))}"
+            ends = numbers.ends(overall, len(overall) - 1, name)
+            text = ", ".join(filter(None, [with_interval("", ends, decimals(name, value)).strip(), text]))
             found.append(
                 KeyFigure(known[name].heading, number(value, decimals(name, value)), text, known[name].doc)
             )

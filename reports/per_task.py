@@ -11,6 +11,7 @@ from cl_bench.reports import captions, numbers
 from cl_bench.reports.columns import (
     ACCURACY,
     DRIFT,
+    ERROR,
     FD,
     MATRIX,
     MOST_FURTHER,
@@ -19,10 +20,12 @@ from cl_bench.reports.columns import (
     decimals,
     further,
     ideal,
+    standard,
 )
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
-from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number
+from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number, with_interval
+from cl_bench.rows import ENDS
 
 LISTED_CLASSES = 4
 COSTS = (
@@ -64,6 +67,9 @@ def wide(run: Run) -> pd.DataFrame:
     """All numbers by task as one frame, for table.csv: tasks count from 1, values are not rounded."""
     overall, matrix = numbers.overall(run), numbers.per_task(run, MATRIX)
     matrix.columns = pd.Index([f"{MATRIX}_task_{i + 1}" for i in range(matrix.shape[1])])
+    for (t, i), ends in numbers.ends_on_task(run, MATRIX).items():
+        for word, end in zip(ENDS, ends, strict=True):
+            matrix.loc[t, f"{MATRIX}_task_{i + 1}:{word}"] = end
     frame = pd.concat([matrix, overall], axis=1)
     frame.insert(0, "after_task_number", [t + 1 for t in range(len(frame))])
     frame.insert(1, "classes", [class_names(run, t, None) for t in range(len(frame))])
@@ -86,6 +92,7 @@ def class_names(run: Run, task: int, at_most: int | None = LISTED_CLASSES) -> st
 
 def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
     matrix, of_task = numbers.per_task(run, MATRIX), definitions[MATRIX]
+    ends = numbers.ends_on_task(run, MATRIX)
     columns = [
         *_leading(),
         *(
@@ -99,8 +106,8 @@ def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Tabl
             run,
             t,
             [
-                *(number(v) for v in matrix.loc[t]),
-                *(number(numbers.at(overall, t, name)) for name in ACCURACY),
+                *(with_interval(number(v), ends.get((t, i))) for i, v in enumerate(matrix.loc[t])),
+                *(_number(overall, t, name) for name in ACCURACY),
             ],
         )
         for t in matrix.index
@@ -110,14 +117,15 @@ def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Tabl
     caption = (
         f"After each task: {what}over all tasks seen. "
         f"class-IL: arg-max over all classes seen; task-IL: over the classes of the sample's own task. "
-        f"n = {sizes or 0} test samples per task. {captions.ARROWS}{_unfinished(run)}"
+        f"n = {sizes or 0} test samples per task. {captions.ARROWS}{captions.intervals(overall)}"
+        f"{_unfinished(run)}"
     )
     return Table("accuracy", "Accuracy by task", tuple(columns), tuple(rows), caption)
 
 
 def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
     more = further(definitions, [overall])
-    names = [*DRIFT, *(more if len(more) <= MOST_FURTHER else ())]
+    names = [*standard(DRIFT, run, overall.columns), *(more if len(more) <= MOST_FURTHER else ())]
     columns = [
         *_leading(),
         *(Column(definitions[name].heading) for name in names),
@@ -138,14 +146,14 @@ def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
     caption = (
         f"Over all classes seen. {about + ' ' if about else ''}n: samples on each side of a distance. "
         f"real: the same score with real training data. {captions.ARROWS}"
-        f"{_slope(definitions, overall)}{_costs(run)}{_unfinished(run)}"
+        f"{captions.intervals(overall)}{_slope(definitions, overall)}{_costs(run)}{_unfinished(run)}"
     )
     return Table("drift", "Drift of the replayed data", tuple(columns), tuple(rows), caption)
 
 
 def _distance_by_task(run: Run, definitions: Definitions, by_task: pd.DataFrame) -> Table:
     heading = definitions[OTDD].heading
-    floors = numbers.per_task(run, f"{OTDD}:floor")
+    floors, ends = numbers.per_task(run, f"{OTDD}:floor"), numbers.ends_on_task(run, OTDD)
     columns = [
         *_leading(),
         *(
@@ -154,11 +162,19 @@ def _distance_by_task(run: Run, definitions: Definitions, by_task: pd.DataFrame)
         ),
     ]
     rows = [
-        _row(run, t, [_in_brackets(by_task.loc[t, i], floors.loc[t, i]) for i in range(run.num_tasks)])
+        _row(
+            run,
+            t,
+            [
+                _in_brackets(by_task.loc[t, i], floors.loc[t, i], ends.get((t, i)))
+                for i in range(run.num_tasks)
+            ],
+        )
         for t in by_task.index
     ]
     about = captions.distances([OTDD], captions.span(numbers.sizes(run, OTDD, "task")))
     caption = f"{heading} on the classes of each task, floor in brackets. {about}"
+    caption += captions.intervals([f"{OTDD}:{ENDS[0]}"] if ends else [])
     return Table("otdd-by-task", f"{definitions[OTDD].title} by task", tuple(columns), tuple(rows), caption)
 
 
@@ -195,7 +211,7 @@ def _further(run: Run, definitions: Definitions, overall: pd.DataFrame, names: l
         rows.append(Row(tuple(map(Cell, texts))))
     caption = (
         "Over all classes seen, after each task. floor, real: the same of other real data at the same n. "
-        f"{captions.ARROWS}{_unfinished(run)}"
+        f"{captions.ARROWS}{captions.intervals(overall)}{_unfinished(run)}"
     )
     return Table("further", "Further metrics", tuple(columns), tuple(rows), caption)
 
@@ -208,10 +224,19 @@ def _row(run: Run, t: int, texts: list[str]) -> Row:
     return Row((Cell(str(t + 1)), Cell(class_names(run, t)), *map(Cell, texts)))
 
 
-def _beside_ideal(overall: pd.DataFrame, t: int, name: str) -> str:
-    """ "0.198 (floor 0.187)"."""
+def _number(overall: pd.DataFrame, t: int, name: str) -> str:
+    """ "0.198 [0.190, 0.206]", or without an interval."""
     value = numbers.at(overall, t, name)
-    text = number(value, decimals(name, value))
+    places = decimals(name, value)
+    return with_interval(number(value, places), numbers.ends(overall, t, name), places)
+
+
+def _beside_ideal(overall: pd.DataFrame, t: int, name: str) -> str:
+    """ "0.198 (floor 0.187)", "0.198 [0.190, 0.206] (floor 0.187)", "0.985 ± 0.004"."""
+    text = _number(overall, t, name)
+    error = numbers.at(overall, t, f"{name}:{ERROR}")
+    if error is not None:
+        return f"{text} ± {error:.1g}"
     found = ideal(name, overall.columns)
     if text == NOTHING or found is None:
         return text
@@ -246,8 +271,8 @@ def _costs(run: Run) -> str:
     )
 
 
-def _in_brackets(value: float | None, floor: float | None) -> str:
-    text = number(value)
+def _in_brackets(value: float | None, floor: float | None, ends: tuple[float, float] | None = None) -> str:
+    text = with_interval(number(value), ends)
     return text if text == NOTHING else f"{text} ({number(floor)})"
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, numbers
 from cl_bench.reports.columns import ideal
-from cl_bench.reports.content import Content, Drawing
+from cl_bench.reports.content import Content, Drawing, mapped
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table
@@ -64,17 +64,37 @@ class ClaimsContent(Content):
 
         group = _group(self.reproduction)
         for name in self.reproduction.recipe.drawn:
-            figure = figures.curves(group, self._known[name])
+            theory = self.reproduction.theory(name)
+            figure = figures.curves(group, self._known[name], theory)
             if figure is None:
                 continue
             n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
             measured = {str(m) for run in group.runs for m in numbers.overall(run).columns}
             beside = "; dotted: what real data scores" if ideal(name, measured) else ""
+            beside += "; black dots: closed form" if theory else ""
             caption = (
                 f"{self._known[name].heading} after each task, over all classes seen. Line: mean over seeds; "
                 f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name])}"
             )
-            yield Drawing(re.sub(r"[^a-zA-Z0-9]+", "_", name), figure, caption.rstrip())
+            file = re.sub(r"[^a-zA-Z0-9]+", "_", name)
+            yield Drawing(file, figure, caption.rstrip())
+            yield from mapped(group, self._known[name], file)
+        yield from self._snapshots()
+
+    def _snapshots(self) -> Iterator[Drawing]:
+        """Of the first seed of each label, a figure for each benchmark."""
+        from cl_bench.reports.snapshots import snapshots
+
+        runs = [(line.label, line.runs[0]) for line in _group(self.reproduction).lines]
+        benchmarks = dict.fromkeys(run.benchmark for _, run in runs)
+        for benchmark in benchmarks:
+            figure = snapshots([(label, run) for label, run in runs if run.benchmark == benchmark])
+            if figure is not None:
+                file = re.sub(r"[^a-zA-Z0-9]+", "_", f"snapshots_{benchmark}")
+                text = (
+                    f"{benchmark}: real data, and samples of seed {runs[0][1].seed} after some generations."
+                )
+                yield Drawing(file, figure, text)
 
 
 def _group(reproduction: Reproduction) -> Group:
@@ -101,7 +121,7 @@ def _claims(reproduction: Reproduction) -> Table:
                 Cell(str(number)),
                 Cell(judged.claim.text),
                 Cell(_expected(judged)),
-                Cell(f"{judged.measured} ({_seeds(judged.seeds)})"),
+                Cell(f"{judged.measured} ({_beside(judged)})"),
                 Cell(judged.verdict, strong=judged.verdict == "supported"),
             ),
             muted=judged.verdict == "no data",
@@ -162,6 +182,12 @@ def _run(reproduction: Reproduction, attempt: Attempt) -> Row:
 def _expected(judged: Judged) -> str:
     """The quantity and what it should be; an order names its labels itself."""
     return f"{judged.claim.quantity.text()}: {judged.expected}"
+
+
+def _beside(judged: Judged) -> str:
+    """How far from an exact value, in standard errors, where that is the rule, and how many seeds."""
+    z = f"{judged.reason.partition(',')[0]}; " if judged.reason.startswith("z = ") else ""
+    return f"{z}{_seeds(judged.seeds)}"
 
 
 def _seeds(number: int) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cl_bench.reports.table import Cell, Column, Row, Table, digits, number
+from cl_bench.reports import captions
+from cl_bench.reports.table import Cell, Column, Row, Table, digits, number, with_interval
 from cl_bench.reports.terminal import show as show_tables
+from cl_bench.rows import ENDS
 
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 
@@ -35,11 +37,14 @@ def _table(title: str, found: pd.DataFrame) -> Table:
         value = None if pd.isna(row["value"]) else float(row["value"])
         ideal = None if pd.isna(row["ideal"]) else float(row["ideal"])
         decimals = digits(value or 0.0)
+        low, high = (row.get(word) for word in ENDS)
+        ends = None if pd.isna(low) or pd.isna(high) else (float(low), float(high))
         heading = f"{row['title']} {ARROWS[row['better']]}".strip()
-        texts = (heading, number(value, decimals), number(ideal, decimals), str(row["n"]), row["metric"])
+        text = with_interval(number(value, decimals), ends, decimals)
+        texts = (heading, text, number(ideal, decimals), str(row["n"]), row["metric"])
         rows.append(Row(tuple(Cell(text) for text in texts)))
     caption = (
         "↑ higher is better, ↓ lower is better. n: samples on each side. real vs real: the same between two "
-        "parts of the first set."
+        f"parts of the first set.{captions.intervals(f'value:{word}' for word in found.columns)}"
     )
     return Table(title, title, columns, tuple(rows), caption)

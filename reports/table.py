@@ -76,6 +76,11 @@ def number(value: float | None, decimals: int = 3) -> str:
     return text.replace("-", "−") if float(text) else text.lstrip("-")
 
 
+def with_interval(text: str, ends: tuple[float, float] | None, decimals: int = 3) -> str:
+    """ "0.208 [0.190, 0.226]"; the text alone without an interval."""
+    return f"{text} [{number(ends[0], decimals)}, {number(ends[1], decimals)}]" if ends else text
+
+
 def digits(value: float) -> int:
     """How many decimals show three digits of `value`, at least 3 and at most 9."""
     if not math.isfinite(value) or value == 0:

@@ -93,7 +93,7 @@ class DGR(Strategy):
         self.generator.fit(data if replay is None else mixed(new, replay, r))
 
         self.real_counts |= new.counts()
-        self.depths |= {c: 1 + int(data.of((c,)).depth.min()) for c in data.classes}
+        self.depths |= {c: 1 + data.least_depth(c) for c in data.classes}
         self.replay = self._replay()
 
     def _replay(self) -> Samples:

@@ -120,7 +120,7 @@ class MixStrategy(Strategy):
             self.generator.fit(data)
 
         # A class that is in the set has a new depth; a class that is not keeps what the weights remember.
-        self.depths |= {c: 1 + int(data.of((c,)).depth.min()) for c in data.classes}
+        self.depths |= {c: 1 + data.least_depth(c) for c in data.classes}
         self.real_counts |= new.counts()
         self.remember(new)
         if not self.spec.fresh:

@@ -63,7 +63,7 @@ class ReplayStrategy(Strategy):
     def _finish(self, new: Samples, data: Samples) -> None:
         """Both networks have learned `data`, of which `new` is real: count, and draw the next replay."""
         self.real_counts |= new.counts()
-        self.depths |= {c: 1 + int(data.of((c,)).depth.min()) for c in data.classes}
+        self.depths |= {c: 1 + data.least_depth(c) for c in data.classes}
         self.replay = self._next_replay(new)
 
     def _next_replay(self, new: Samples) -> Samples:

@@ -35,6 +35,7 @@ def test_the_strategy_in_the_docs_passes_check(capsys, tmp_path: Path, monkeypat
         "docs/own-strategy.md",
         "docs/benchmarks.md",
         "docs/generators.md",
+        "docs/loops.md",
         "docs/recipes.md",
     ],
 )

@@ -55,7 +55,7 @@ def test_other_features_stand_beside(fast_run) -> None:
 def test_naive_has_no_samples_to_judge(fast_run) -> None:
     run = fast_run("naive", generator="none", evaluators=("accuracy",))
     assert len(evaluate(run, ("accuracy", "otdd"), quiet=True).rows) == len(run.rows)
-    with pytest.raises(UserError, match="strategy 'naive' makes no samples, and otdd judge samples"):
+    with pytest.raises(UserError, match="otdd: strategy 'naive' on 'splitdigits' has nothing to judge so"):
         evaluate(run, ("otdd",), quiet=True)
     with pytest.raises(UserError, match="--extractors pixels has no effect"):
         evaluate(run, ("accuracy",), ("pixels",), quiet=True)

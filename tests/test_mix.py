@@ -41,6 +41,23 @@ def test_replay_is_the_floor_of_lambda_n(lam: float, expected: dict[int, int]) -
     assert {c: int((y == c).sum()) for c in y.unique().tolist()} == expected
 
 
+@pytest.mark.parametrize(("growth", "sizes"), [(0.0, [10, 10, 10]), (1.0, [10, 20, 30]), (1.5, [10, 28, 51])])
+def test_synthetic_sets_grow_with_the_generation(growth: float, sizes: list[int]) -> None:
+    mix = Mix(lambda_=1, growth=growth)
+    assert [len(mix.replay_labels({3: 10}, t)) for t in (1, 2, 3)] == sizes
+
+
+def test_a_subsample_is_as_large_as_the_real_set_and_repeats_nothing(real: Samples) -> None:
+    pool = Samples(
+        torch.arange(60).float().unsqueeze(1), torch.tensor([3] * 40 + [5] * 20), torch.zeros(60).long()
+    )
+    part = Mix(real=1, lambda_=1, accumulate=True, subsample=True).drawn(pool, real.counts())
+    assert part.counts() == {3: 10, 5: 7}
+    assert len(set(part.x.flatten().tolist())) == 17
+    assert max(part.x[part.y == 3].flatten().tolist()) > 10, "drawn from all of the pool"
+    assert Mix(real=1).drawn(pool, real.counts()) is pool
+
+
 def test_synthetic_fraction_and_lambda_convert_both_ways() -> None:
     for share in (0.0, 0.1, 0.5, 0.9):
         assert Mix(real=1, lambda_=lambda_of(share)).synthetic_fraction == pytest.approx(share)

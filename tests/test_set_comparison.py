@@ -105,9 +105,9 @@ def test_unlabelled_vectors(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=rng.normal(size=(300, 5)))
     np.savez(tmp_path / "b.npz", x=rng.normal(size=(100, 5)) + 1)
     found = overall(compare_sets(read_samples(tmp_path / "a.npz"), read_samples(tmp_path / "b.npz")))
-    # Unit of the features: the root of their total variance, 5 here; a shift of (1, …, 1) costs 5 of it.
-    assert found.loc["fd:pixels"].value == pytest.approx(1, abs=0.25)
-    assert found.loc["fd:pixels"].ideal < 0.15
+    # In the data's own units: a shift of (1, …, 1) costs 5.
+    assert found.loc["fd:identity"].value == pytest.approx(5, abs=1.25)
+    assert found.loc["fd:identity"].ideal < 0.75
 
 
 def write(folder: Path, *sizes: int) -> str:

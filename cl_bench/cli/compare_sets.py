@@ -60,6 +60,7 @@ class CompareSetsVerb(Verb):
             arguments.extractors,
             device=arguments.device,
             progress=progress,
+            ci=bool(arguments.ci),
         )
         if arguments.csv:
             found.to_csv(arguments.csv, index=False)

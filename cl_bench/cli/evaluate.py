@@ -45,6 +45,7 @@ class EvaluateVerb(Verb):
             device=arguments.device,
             data_root=arguments.data_root,
             progress=progress,
+            ci=arguments.ci,
         )
         show_and_write(run, progress)
         return 0

@@ -32,6 +32,7 @@ FILE_KEYS = (
     "limit",
     "evaluators",
     "extractors",
+    "ci",
     "plugins",
     "data_root",
     "output",
@@ -48,7 +49,7 @@ class RunVerb(Verb):
         "  cl-bench run --plugin my_strategy.py --strategy mine\n\n"
         "The same command again goes on after the last finished task. A --config file is YAML with the\n"
         "keys strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, extractors,\n"
-        "plugins, data_root, output, options; the command line wins over it."
+        "ci, plugins, data_root, output, options; the command line wins over it."
     )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
@@ -149,13 +150,14 @@ def _read(path: str) -> dict[str, Any]:
     expected: dict[str, tuple[type, ...]] = {
         **dict.fromkeys(FILE_KEYS, (str,)),
         **dict.fromkeys(("seed", "order_seed", "limit"), (int,)),
+        "ci": (bool,),
         **dict.fromkeys(("evaluators", "extractors", "plugins"), (list,)),
         "options": (dict,),
     }
     for key, value in values.items():
         if key not in expected:
             raise unknown("key", str(key), FILE_KEYS)
-        wrong = not isinstance(value, expected[key]) or isinstance(value, bool)
+        wrong = not isinstance(value, expected[key]) or (isinstance(value, bool) and key != "ci")
         if value is not None and wrong:
             raise UserError(f"--config {path}: {key} must be {expected[key][0].__name__}, got {value!r}")
         if isinstance(value, list | dict) and not all(isinstance(item, str) for item in value):

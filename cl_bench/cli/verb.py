@@ -59,6 +59,12 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
         metavar="NAME,…",
         help="of the features that distances are taken in (default: classifier)",
     )
+    parser.add_argument(
+        "--ci",
+        action="store_true",
+        default=None,
+        help="with 95 %% confidence intervals; distances then take ten to twenty times as long",
+    )
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -26,10 +26,13 @@ def _metrics() -> dict[str, Metric]:
         title = TITLES[setting]
         found |= {
             f"accuracy_{setting}": Metric(
-                f"accuracy {title}", True, "share of a task's test set that is right"
+                f"accuracy {title}", True, "share of a task's test set that is right", "bootstrap"
             ),
             f"average_accuracy_{setting}": Metric(
-                f"ACC {title}", True, "mean accuracy over the tasks seen (Lopez-Paz and Ranzato 2017)"
+                f"ACC {title}",
+                True,
+                "mean accuracy over the tasks seen (Lopez-Paz and Ranzato 2017)",
+                "bootstrap",
             ),
             f"average_incremental_accuracy_{setting}": Metric(
                 f"AIA {title}", True, "mean of ACC after each task so far (Rebuffi et al. 2017)"
@@ -66,14 +69,18 @@ class Accuracy(Evaluator):
             and row.on_task is not None
             and row.value is not None
         }
+        now: dict[str, list[np.ndarray]] = {setting: [] for setting in SETTINGS}
         for i, classes in enumerate(stream.groups):
             test, logits = stream.test[i], evidence.predictions(i)
             allowed = {"class_il": evidence.seen, "task_il": classes}
             # A class-IL figure on a task not learned yet would be 0 by definition; task-IL feeds FWT.
             for setting in SETTINGS if i <= t else ("task_il",) if t == -1 or i == t + 1 else ():
-                value = accuracy(logits, test.y, allowed[setting])
+                right = hits(logits, test.y, allowed[setting])
+                now[setting].append(right.numpy())
+                value = right.double().mean().item()
                 found[f"accuracy_{setting}", t, i] = value
-                yield Measurement(f"accuracy_{setting}", value, len(test), on_task=i)
+                ends = evidence.intervals.of_shares(right.numpy())
+                yield Measurement(f"accuracy_{setting}", value, len(test), on_task=i, interval=ends)
         if t < 0:
             return
         learned = len(evidence.groups)
@@ -89,9 +96,12 @@ class Accuracy(Evaluator):
                 "backward_transfer": continual.backward_transfer(matrix),
                 "forgetting": continual.forgetting(matrix),
             }
+            # The others rest on earlier predictions, too, of which only accuracies are left.
+            of_mean = evidence.intervals.of_shares(*now[setting][:learned])
             for name, summary in summaries.items():
                 if summary is not None:
-                    yield Measurement(f"{name}_{setting}", summary, n)
+                    ends = of_mean if name == "average_accuracy" else None
+                    yield Measurement(f"{name}_{setting}", summary, n, interval=ends)
         before = np.array([found["accuracy_task_il", i - 1, i] for i in range(1, learned)])
         untrained = np.array([found["accuracy_task_il", -1, i] for i in range(1, learned)])
         transfer = continual.forward_transfer(before, untrained)
@@ -99,7 +109,12 @@ class Accuracy(Evaluator):
             yield Measurement("forward_transfer_task_il", transfer, n)
 
 
+def hits(logits: torch.Tensor, y: torch.Tensor, classes: tuple[int, ...]) -> torch.Tensor:
+    """Whether the arg-max over `classes` is y: logits (n, num_classes), y (n,) to (n,) bool."""
+    choices = torch.tensor(sorted(classes))
+    return choices[logits[:, choices].argmax(1)] == y
+
+
 def accuracy(logits: torch.Tensor, y: torch.Tensor, classes: tuple[int, ...]) -> float:
     """Share of y that the arg-max over `classes` hits: logits (n, num_classes), y (n,)."""
-    choices = torch.tensor(sorted(classes))
-    return (choices[logits[:, choices].argmax(1)] == y).double().mean().item()
+    return hits(logits, y, classes).double().mean().item()

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from cl_bench import register_evaluator
-from cl_bench.evaluator import Evaluator, Evidence, Features, Side
+from cl_bench.evaluator import Evaluator, Evidence, Side
+from cl_bench.features import Features
 from cl_bench.metrics.alignment import centroids, domain_auc, linear_cka, procrustes_residual
-from cl_bench.rows import Measurement, Metric
+from cl_bench.rows import Ends, Measurement, Metric
 
 OWN = "own"
 SIDES: tuple[Side, ...] = ("real", "replay", "floor")
@@ -47,6 +48,7 @@ class Alignment(Evaluator):
             f"{title}{' (own)' if where == OWN else ''}{word.replace(':', ' ')}",
             None if word else better,
             "real vs real" if word else f"{text}; features: {features}",
+            "" if word else "subsampling",
         )
         for name, (title, better, text) in DEFINITIONS.items()
         for where, features in WHERE
@@ -63,8 +65,13 @@ class Alignment(Evaluator):
                     return
                 sides[side] = found
             for word, side in WORDS:
-                for metric, value in alignment(sides["real"], sides[side]).items():
-                    yield Measurement(f"{metric}:{name}{word}", value, len(sides["real"]))
+                real, other = sides["real"], sides[side]
+                values = alignment(real, other)
+                ends: dict[str, Ends] = {}
+                if side == "replay":
+                    ends = evidence.intervals.of_sets(alignment, values, real, other)
+                for metric, value in values.items():
+                    yield Measurement(f"{metric}:{name}{word}", value, len(real), interval=ends.get(metric))
 
 
 def alignment(real: Features, other: Features) -> dict[str, float]:

@@ -10,6 +10,7 @@ import torch
 
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.features import Features
 from cl_bench.metrics.calibration import expected_calibration_error, from_logits, per_class_recall
 from cl_bench.rows import Measurement, Metric
 
@@ -25,6 +26,7 @@ class Calibration(Evaluator):
             "ECE class-IL",
             False,
             "expected calibration error, 15 bins, among all classes seen (Guo et al. 2017)",
+            "subsampling",
         ),
         "recall_class_il": Metric("recall class-IL", True, "share of a class's test samples that are right"),
     }
@@ -41,8 +43,18 @@ class Calibration(Evaluator):
             recall = per_class_recall(found.argmax(1), y, len(choices))
             for c in evidence.stream.groups[i]:
                 yield Measurement("recall_class_il", recall[place[c]], int((test.y == c).sum()), i, c)
-            yield Measurement("ece_class_il", expected_calibration_error(found, y), len(test), i)
+            yield _ece(evidence, Features(found, y), i)
             probabilities.append(found)
             labels.append(y)
-        everything, y = np.concatenate(probabilities), np.concatenate(labels)
-        yield Measurement("ece_class_il", expected_calibration_error(everything, y), len(y))
+        yield _ece(evidence, Features(np.concatenate(probabilities), np.concatenate(labels)))
+
+
+def _ece(evidence: Evidence, told: Features, on_task: int | None = None) -> Measurement:
+    """Of probabilities and labels. By subsampling: rows drawn twice make gaps look larger."""
+
+    def ece(told: Features) -> dict[str, float]:
+        return {"ece": expected_calibration_error(told.x, told.y)}
+
+    found = ece(told)
+    ends = evidence.intervals.of_sets(ece, found, told).get("ece")
+    return Measurement("ece_class_il", found["ece"], len(told), on_task, interval=ends)

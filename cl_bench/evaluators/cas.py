@@ -15,7 +15,7 @@ from typing import ClassVar
 from cl_bench import register_evaluator
 from cl_bench.classifier import BATCH, Classifier
 from cl_bench.evaluator import Evaluator, Evidence
-from cl_bench.evaluators.accuracy import accuracy
+from cl_bench.evaluators.accuracy import hits
 from cl_bench.rows import Measurement, Metric
 from cl_bench.samples import concat
 from cl_bench.seeds import isolated
@@ -30,7 +30,7 @@ class CAS(Evaluator):
 
     needs = frozenset({"samples", "classes"})
     metrics: ClassVar[dict[str, Metric]] = {
-        "cas": Metric("CAS", True, "train on synthetic, test on real (Ravuri and Vinyals 2019)"),
+        "cas": Metric("CAS", True, "train on synthetic, test on real (Ravuri and Vinyals 2019)", "bootstrap"),
         "cas:real": Metric("CAS real", None, "the same classifier and budget trained on real data"),
     }
 
@@ -50,8 +50,8 @@ class CAS(Evaluator):
                     train_once(probe, fit, "probes", made_of, evidence.progress)
                 else:
                     fit()
-            value = accuracy(probe.predict(everything.x), everything.y, evidence.seen)
-            yield Measurement(metric, value, len(everything))
-            for i, test in tests.items():
-                value = accuracy(probe.predict(test.x), test.y, evidence.seen)
-                yield Measurement(metric, value, len(test), on_task=i)
+            for on_task, test in [(None, everything), *tests.items()]:
+                right = hits(probe.predict(test.x), test.y, evidence.seen)
+                value = right.double().mean().item()
+                ends = None if train is real else evidence.intervals.of_shares(right.numpy())
+                yield Measurement(metric, value, len(test), on_task, interval=ends)

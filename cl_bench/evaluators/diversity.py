@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence, Side
+from cl_bench.features import Features
 from cl_bench.metrics.vendi import vendi
-from cl_bench.rows import Measurement, Metric
+from cl_bench.rows import Ends, Measurement, Metric
 
 SIDES: tuple[tuple[str, Side], ...] = (("", "replay"), (":real", "real"))
 
@@ -24,6 +25,7 @@ class Diversity(Evaluator):
             "Vendi",
             None,
             "effective number of different samples (Friedman and Dieng 2023), features: {extractor}",
+            "subsampling",
         ),
         "vendi:{extractor}:real": Metric("Vendi real", None, "of as many real samples"),
     }
@@ -32,6 +34,14 @@ class Diversity(Evaluator):
         for extractor in evidence.extractors:
             for on_task, class_, classes in evidence.scopes():
                 for word, side in SIDES:
-                    x = evidence.features(side, extractor).of(classes).x
-                    value = vendi(x) if len(x) else None
-                    yield Measurement(f"vendi:{extractor.name}{word}", value, len(x), on_task, class_)
+                    some = evidence.features(side, extractor).of(classes)
+                    found = _vendi(some) if len(some) else {}
+                    ends: dict[str, Ends] = {}
+                    if class_ is None and side == "replay":
+                        ends = evidence.intervals.of_sets(_vendi, found, some)
+                    name, value = f"vendi:{extractor.name}{word}", found.get("vendi")
+                    yield Measurement(name, value, len(some), on_task, class_, ends.get("vendi"))
+
+
+def _vendi(some: Features) -> dict[str, float]:
+    return {"vendi": vendi(some.x)}

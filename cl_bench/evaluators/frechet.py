@@ -20,7 +20,9 @@ class Frechet(Evaluator):
 
     needs = frozenset({"samples", "features"})
     metrics: ClassVar[dict[str, Metric]] = {
-        "fd:{extractor}": Metric("FD", False, "Fréchet distance, real vs replay, features: {extractor}"),
+        "fd:{extractor}": Metric(
+            "FD", False, "Fréchet distance, real vs replay, features: {extractor}", "subsampling"
+        ),
         "fd:{extractor}:floor": Metric("FD floor", None, "real vs real at the same n"),
     }
 

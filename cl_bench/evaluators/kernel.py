@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from cl_bench import register_evaluator
-from cl_bench.evaluator import Evaluator, Evidence, Features
+from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.features import Features
 from cl_bench.metrics.kernel import kid_full, mmd_rbf
 from cl_bench.rows import Measurement, Metric
 
@@ -21,11 +22,17 @@ class Kernel(Evaluator):
     default = False
     metrics: ClassVar[dict[str, Metric]] = {
         "kid:{extractor}": Metric(
-            "KID", False, "squared MMD, kernel (x·y/d + 1)³ (Bińkowski et al. 2018), features: {extractor}"
+            "KID",
+            False,
+            "squared MMD, kernel (x·y/d + 1)³ (Bińkowski et al. 2018), features: {extractor}",
+            "subsampling",
         ),
         "kid:{extractor}:floor": Metric("KID floor", None, "real vs real at the same n"),
         "mmd:{extractor}": Metric(
-            "MMD²", False, "squared MMD, RBF kernel of the real median distance, features: {extractor}"
+            "MMD²",
+            False,
+            "squared MMD, RBF kernel of the real median distance, features: {extractor}",
+            "subsampling",
         ),
         "mmd:{extractor}:floor": Metric("MMD² floor", None, "real vs real at the same n"),
     }

@@ -29,6 +29,7 @@ DEFINITIONS = {
     "absorbed": ("absorbed", False, "share of replicas with one category left"),
     "entropy": ("entropy", True, "in nats"),
     "total_variation": ("TV", False, "total variation distance of the probabilities from the true ones"),
+    "shift_left": ("shift left", None, "deviation from the first fit's location, over what it was"),
     "weight_error": ("‖w − w*‖²", False, "squared distance of the fitted weights from the true ones"),
 }
 PREFIX = "law:"

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence, Side
-from cl_bench.metrics.memorisation import auth_pct
+from cl_bench.metrics.memorisation import authentic
 from cl_bench.rows import Measurement, Metric
 
 SIDES: tuple[tuple[str, Side], ...] = (("", "replay"), (":real", "real"))
@@ -21,16 +21,24 @@ class Memorisation(Evaluator):
     default = False
     metrics: ClassVar[dict[str, Metric]] = {
         "auth_pct:{extractor}": Metric(
-            "AuthPct", None, "percentage of authentic samples (Alaa et al. 2022), features: {extractor}"
+            "AuthPct",
+            None,
+            "percentage of authentic samples (Alaa et al. 2022), features: {extractor}",
+            "bootstrap",
         ),
         "auth_pct:{extractor}:real": Metric("AuthPct real", None, "of test data, which nobody trained on"),
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        train = evidence.stream.train.of(evidence.seen)
         for extractor in evidence.extractors:
-            known = extractor.features(train.x).double()
+            known = evidence.training_features(extractor).x
             for word, side in SIDES:
                 x = evidence.features(side, extractor).x
-                value = auth_pct(known, x) if len(known) > 1 and len(x) else None
-                yield Measurement(f"auth_pct:{extractor.name}{word}", value, len(x))
+                name = f"auth_pct:{extractor.name}{word}"
+                if len(known) < 2 or not len(x):
+                    yield Measurement(name, None, len(x))
+                    continue
+                hits = authentic(known, x).numpy()
+                ends = evidence.intervals.of_shares(hits) if side == "replay" else None
+                percent = None if ends is None else (100 * ends[0], 100 * ends[1])
+                yield Measurement(name, 100 * int(hits.sum()) / len(hits), len(x), interval=percent)

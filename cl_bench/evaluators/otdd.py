@@ -18,7 +18,10 @@ class OTDD(Evaluator):
     needs = frozenset({"samples", "features"})
     metrics: ClassVar[dict[str, Metric]] = {
         "otdd:{extractor}": Metric(
-            "OTDD", False, "real vs replay (Alvarez-Melis and Fusi 2020), features: {extractor}"
+            "OTDD",
+            False,
+            "real vs replay (Alvarez-Melis and Fusi 2020), features: {extractor}",
+            "subsampling",
         ),
         "otdd:{extractor}:floor": Metric("OTDD floor", None, "real vs real at the same n"),
     }

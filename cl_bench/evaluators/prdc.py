@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import ClassVar
 
 from cl_bench import register_evaluator
-from cl_bench.evaluator import Evaluator, Evidence, Features
+from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.features import Features
 from cl_bench.metrics.neighbours import neighbours
 from cl_bench.rows import Measurement, Metric
 
@@ -31,6 +32,7 @@ class PRDC(Evaluator):
             f"{name}{word.replace(':', ' ')}",
             None if word else True,
             "real vs real" if word else f"{text}; {{extractor}}",
+            "" if word else "subsampling",
         )
         for name, text in SOURCES.items()
         for word in ("", ":floor")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from cl_bench import register_evaluator
-from cl_bench.evaluator import Evaluator, Evidence, Features
+from cl_bench.evaluator import Evaluator, Evidence
+from cl_bench.features import Features
 from cl_bench.metrics.sliced_otdd import sliced_otdd
 from cl_bench.metrics.wasserstein import sliced_squared_w2, squared_w2
 from cl_bench.rows import Measurement, Metric
@@ -29,6 +30,7 @@ class Transport(Evaluator):
             f"{title} floor" if word else title,
             None if word else False,
             "real vs real" if word else f"{text}; {{extractor}}",
+            "" if word else "subsampling",
         )
         for name, (title, text) in NAMES.items()
         for word in ("", ":floor")
@@ -39,7 +41,7 @@ class Transport(Evaluator):
 
 
 def _distances(real: Features, other: Features) -> dict[str, float]:
-    if not len(other):
+    if not len(real) or not len(other):
         return dict.fromkeys(NAMES, float("nan"))
     return {
         "w2": squared_w2(real.x, other.x),

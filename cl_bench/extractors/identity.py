@@ -15,6 +15,7 @@ class Identity(Extractor):
     title = "the data themselves"
     modalities = ("vector",)
     scaled = False
+    kept = False
 
     def raw(self, x: Tensor) -> Tensor:
         return x.flatten(1).float().cpu()

@@ -25,6 +25,7 @@ class PCA(Extractor, Parametrised):
 
     takes = "K"
     costly = True
+    kept = False
 
     @classmethod
     def parametrised(cls, argument: str) -> type[Any]:

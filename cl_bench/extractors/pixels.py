@@ -15,6 +15,7 @@ class Pixels(Extractor):
 
     title = "pixel values"
     modalities = ("image",)
+    kept = False
 
     def raw(self, x: Tensor) -> Tensor:
         return scaled(x).flatten(1).cpu()

@@ -13,13 +13,16 @@ from torch import Tensor
 from cl_bench.errors import UserError
 from cl_bench.extractor import Extractor
 from cl_bench.parametrised import Parametrised
+from cl_bench.state import checksum
 
 BATCH = 64
 
 
 class Published(Extractor, Parametrised):
     """Features of a network that others trained, in their own unit; NAME:FILE for weights elsewhere than in
-    torch hub's cache. Weights are never downloaded."""
+    torch hub's cache. Weights are never downloaded. net: the network."""
+
+    net: torch.nn.Module
 
     modalities = ("image",)
     scaled = False
@@ -55,6 +58,10 @@ class Published(Extractor, Parametrised):
         if not isinstance(state, dict):
             raise UserError(f"{path} holds no weights, but {type(state).__name__}")
         return state
+
+    def hash(self) -> str:
+        """SHA-256 (hex) of the network's weights, wherever they lie."""
+        return checksum(self.net.state_dict())
 
     @abstractmethod
     def of_batch(self, x: Tensor) -> Tensor:

@@ -54,12 +54,12 @@ class Gaussian(Generator):
         self.factor = torch.zeros(*self.mean.shape, size, dtype=torch.float64)
 
     def fit(self, data: Samples) -> None:
-        x = data.x.reshape(len(data), *self.mean.shape[1:]).double().cpu()
+        x = data.x.reshape(len(data), *self.mean.shape[1:]).cpu()
         for c in data.classes:
             members = x[data.y.cpu() == c] if self.spec.num_classes > 1 else x
-            mean = members.mean(0)
+            mean = members.mean(0, dtype=torch.float64)
             unbiased = self.options.covariance == "unbiased" and len(members) > 1
-            root = _factor(members - mean, len(members) - unbiased)
+            root = _factor(members, mean, len(members) - unbiased)
             self.mean[c], self.factor[c] = mean, 0
             self.factor[c, :, : root.shape[1]] = root
 
@@ -91,12 +91,13 @@ class Gaussian(Generator):
         self.mean, self.factor = state["mean"].clone(), state["factor"].clone()
 
 
-def _factor(centred: Tensor, divisor: int) -> Tensor:
-    """Upper triangular factors (R, min(n, d), d) of the covariances of (n, R, d)."""
-    scaled = centred / math.sqrt(divisor)
-    if centred.shape[2] == 1:
-        return scaled.square().sum(0).sqrt().unsqueeze(1)
-    return torch.linalg.qr(scaled.transpose(0, 1), mode="r").R
+def _factor(x: Tensor, mean: Tensor, divisor: int) -> Tensor:
+    """Upper triangular factors (R, min(n, d), d) of the covariances of x (n, R, d)."""
+    if x.shape[2] == 1:
+        # Differences in the precision of the data, their squares summed in float64.
+        squares = (x - mean.to(x.dtype)).square_() if x.is_floating_point() else (x - mean).square()
+        return (squares.sum(0, dtype=torch.float64) / divisor).sqrt().unsqueeze(1)
+    return torch.linalg.qr(((x - mean) / math.sqrt(divisor)).transpose(0, 1), mode="r").R
 
 
 def _transformed(noise: Tensor, mean: Tensor, factor: Tensor) -> Tensor:

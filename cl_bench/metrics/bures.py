@@ -20,6 +20,9 @@ def root_trace(matrices: Tensor) -> Tensor:
 def squared_w2(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> Tensor:
     """Of N(mean, covariance) and N(other_mean, other_covariance): (…, d) and (…, d, d), float64, leading axes
     broadcast; (…,) in squared units of the data. May be negative by rounding, which is not clamped."""
+    if mean.shape[-1] == 1:
+        stds, other_stds = covariance[..., 0, 0].sqrt(), other_covariance[..., 0, 0].sqrt()
+        return (mean - other_mean).square().sum(-1) + (stds - other_stds).square()
     values, vectors = torch.linalg.eigh(other_covariance)
     root = (vectors * values.clamp(min=0).sqrt().unsqueeze(-2)) @ vectors.mT
     traces = (covariance + other_covariance).diagonal(dim1=-2, dim2=-1).sum(-1)

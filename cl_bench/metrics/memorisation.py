@@ -9,6 +9,7 @@ al., "Exposing flaws of generative model evaluation metrics", NeurIPS 2023).
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from cl_bench.metrics.pairwise import Array, Points, as_pair, blocks, nearest_squared, squared_distances
 
@@ -26,15 +27,21 @@ def auth_pct(train: Array, fake: Array) -> float:
     Distances that differ by rounding only are equal (see pairwise.py), and a sample at an equal distance from
     several training samples is authentic if it is so for each. Raises ValueError.
     """
+    found = authentic(train, fake)
+    return 100 * int(found.sum()) / len(found)
+
+
+def authentic(train: Array, fake: Array) -> Tensor:
+    """Which samples of fake are authentic, (m,) bool on the CPU; see `auth_pct`."""
     train, fake = as_pair(train, fake, at_least=(2, 1), names=("train", "fake"))
     centre = train.mean(0)
     points, others = Points.about(train, centre), Points.about(fake, centre)
     own = nearest_squared(points, 1)[:, 0]
 
-    authentic = torch.zeros((), dtype=torch.int64, device=train.device)
+    found = []
     for rows in blocks(len(others), len(points)):
         squared, slack = squared_distances(others[rows], points)
         nearest = (squared + slack).amin(1, keepdim=True)
         tied = squared - slack <= nearest
-        authentic += ((squared - slack > own) | ~tied).all(1).sum()
-    return 100 * int(authentic) / len(others)
+        found.append(((squared - slack > own) | ~tied).all(1).cpu())
+    return torch.cat(found)

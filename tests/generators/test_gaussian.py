@@ -23,9 +23,9 @@ def test_fit_is_the_estimate(covariance: str, divisor: int) -> None:
     x = torch.randn(20, 3).double() @ torch.tensor([[2.0, 1, 0], [0, 1, 0], [0, 3, 1]]).double() + 5
     generator = make(covariance)
     generator.fit(Samples.real(x, torch.zeros(20).long()))
-    assert torch.allclose(generator.mean[0], x.mean(0))
+    assert torch.allclose(generator.mean[0, 0], x.mean(0))
     assert torch.allclose(
-        generator.factor[0].T @ generator.factor[0], x.T.cov(correction=divisor), atol=1e-10
+        generator.factor[0, 0].T @ generator.factor[0, 0], x.T.cov(correction=divisor), atol=1e-10
     )
 
 
@@ -38,7 +38,7 @@ def test_replacement_shrinks_the_variance_as_it_must(covariance: str, factor: fl
     traces = []
     for _ in range(replicas):
         generator = make(covariance)
-        generator.factor[0] = torch.eye(3)
+        generator.factor[0, 0] = torch.eye(3)
         for _ in range(rounds):
             generator.fit(Samples.real(generator.sample(labels), labels))
         traces.append(generator.factor[0].square().sum())

@@ -295,6 +295,7 @@ def test_the_command_makes_the_same_configuration(make_run: Make, capsys: pytest
             "start": "fresh",
             "classifier_steps": 9,
             "early_stop": False,
+            "growth": 0.0,
             "lambda": 0.25,
             "real": 1.0,
             "synthetic_fraction": 0.2,

@@ -1,0 +1,73 @@
+"""Features of the real data, which no task, strategy or seed changes: every network sees them once.
+
+All classes of a part go through an extractor together when it is first asked for; evaluators get the rows of
+the classes seen. They stay in memory until the run ends, and for other runs on the same data in the cache
+folder `features`, by data and extractor. After each task only the replay is new.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cl_bench.config import source
+from cl_bench.extractor import Extractor
+from cl_bench.features import Features
+from cl_bench.progress import Progress
+from cl_bench.real_sets import RealSets
+from cl_bench.samples import Samples, concat
+from cl_bench.state import State
+from cl_bench.stream import TaskStream
+from cl_bench.trained_once import made_once
+
+Part = Literal["real", "floor", "train"]
+
+
+class RealFeatures:
+    """The parts of a stream's real data in the features of fitted extractors.
+
+    Parts: "real", the test data, and "floor", other real data that no extractor was fitted to, as many of
+    each class as `sets.counts` says, classes ascending; "train", all training data in their own order.
+    """
+
+    def __init__(self, stream: TaskStream, sets: RealSets, progress: Progress) -> None:
+        self.stream, self.sets, self.progress = stream, sets, progress
+        self._samples: dict[Part, Samples] = {}
+        self._features: dict[tuple[Part, str], Tensor] = {}
+
+    def samples(self, part: Part, classes: tuple[int, ...]) -> Samples:
+        """The samples of `classes` in `part`."""
+        return self._whole(part).of(classes)
+
+    def features(self, part: Part, extractor: Extractor, classes: tuple[int, ...]) -> Features:
+        """Their features."""
+        if not extractor.kept:
+            return Features.by(extractor, self.samples(part, classes))
+        if (part, extractor.name) not in self._features:
+            self._features[part, extractor.name] = self._once(part, extractor)
+        x, y = self._features[part, extractor.name], self._whole(part).y
+        rows = torch.isin(y, torch.tensor(classes))
+        return Features(x[rows].double().numpy(), y[rows].numpy())
+
+    def _whole(self, part: Part) -> Samples:
+        if part not in self._samples:
+            counts = self.sets.counts
+            self._samples[part] = {
+                "real": lambda: concat(self.stream.test).first_per_class(counts),
+                "floor": lambda: self.sets.floor.first_per_class(counts),
+                "train": lambda: self.stream.train,
+            }[part]()
+        return self._samples[part]
+
+    def _once(self, part: Part, extractor: Extractor) -> Tensor:
+        """Features of all of `part`, (n, d) float32: from the cache, or by one pass through `extractor`."""
+        samples = self._whole(part)
+
+        def make() -> State:
+            with self.progress.phase(f"features of real data: {part}, {extractor.name}"):
+                return {"x": extractor.features(samples.x)}
+
+        by = (extractor.name, source(type(extractor)), extractor.hash(), extractor.device)
+        return made_once(make, "features", (*by, samples), self.progress)["x"]
