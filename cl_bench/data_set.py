@@ -95,7 +95,16 @@ def _read_copy(path: Path) -> RealData:
             Samples.real(file.get_tensor(f"{split}.x"), file.get_tensor(f"{split}.y"))
             for split in ("train", "test")
         )
-    return RealData(facts["modality"], tuple(facts["class_names"]), train, test, facts["fingerprint"])
+    return RealData(
+        facts["modality"],
+        tuple(facts["class_names"]),
+        train,
+        test,
+        facts["fingerprint"],
+        vocabulary=facts["vocabulary"],
+        tokenizer=facts["tokenizer"],
+        note=facts["note"],
+    )
 
 
 def _write_copy(path: Path, data: RealData) -> None:
@@ -103,6 +112,9 @@ def _write_copy(path: Path, data: RealData) -> None:
         "modality": data.modality,
         "class_names": data.class_names,
         "fingerprint": data.fingerprint,
+        "vocabulary": data.vocabulary,
+        "tokenizer": data.tokenizer,
+        "note": data.note,
     }
     tensors = {"train.x": data.train.x, "train.y": data.train.y, "test.x": data.test.x, "test.y": data.test.y}
     try:

@@ -87,7 +87,7 @@ def evaluate(
             samples = past.samples(task) if task >= 0 and judging.needs_samples else None
             folder = directory.task(task)
             learner = partial(past.predictions, task), partial(past.latent, task), partial(past.law, task)
-            rows += judging.rows(task, *learner, samples, list(rows), folder)
+            rows += judging.rows(task, *learner, past.nats, samples, list(rows), folder)
         _record(directory, rows, resolved)
     return Run(directory)
 
@@ -100,6 +100,7 @@ class _Past:
         self.device = torch.device(resolved.config.device)
         self._restored: dict[int, Strategy] = {}
         self._logits: dict[int, list[Tensor]] = {}
+        self._first: Strategy | None = None
 
     @property
     def generative(self) -> bool:
@@ -132,6 +133,13 @@ class _Past:
 
     def latent(self, after_task: int, x: Tensor) -> Tensor | None:
         return self.strategy(after_task).latent(x)
+
+    def nats(self, after_task: int, x: Tensor) -> Tensor | None:
+        if after_task == 0:
+            # Asked for after every task.
+            self._first = self._first or self.strategy(0)
+            return self._first.nats(x)
+        return self.strategy(after_task).nats(x)
 
     def law(self, after_task: int) -> Law | None:
         return self.strategy(after_task).law()

@@ -20,7 +20,7 @@ from cl_bench.progress import Progress
 from cl_bench.real_features import RealFeatures
 from cl_bench.rows import ENDS, Ends, Measurement, Metric, Row
 from cl_bench.samples import Samples
-from cl_bench.stream import TaskStream
+from cl_bench.stream import Modality, TaskStream
 
 EXTRACTOR = "{extractor}"
 Need = Literal["predictions", "samples", "features", "classes", "law"]
@@ -44,6 +44,7 @@ class Evidence:
         predictions: Callable[[int], Tensor],
         own: Callable[[Tensor], Tensor | None],
         law: Callable[[], Law | None],
+        nats: Callable[[int, Tensor], Tensor | None],
         samples: Samples | None,
         real: RealFeatures,
         extractors: tuple[Extractor, ...],
@@ -54,7 +55,7 @@ class Evidence:
         intervals: Intervals,
     ) -> None:
         self.stream, self.after_task, self.samples = stream, after_task, samples
-        self._predictions, self._own, self._law = predictions, own, law
+        self._predictions, self._own, self._law, self._nats = predictions, own, law, nats
         self._real, self._extractors = real, extractors
         self._features: dict[tuple[str, Side], Features] = {}
         self.history, self.folder, self.device, self.progress = history, folder, device, progress
@@ -73,6 +74,11 @@ class Evidence:
     def law(self) -> Law | None:
         """The law that the strategy's samples come from, where that is known."""
         return self._law()
+
+    def nats(self, x: Tensor, after_task: int | None = None) -> Tensor | None:
+        """Negative log-likelihood of each of data x (n, …), (n,) float64, under the strategy as it was after
+        `after_task`, an earlier task or, by default, this one. None where it knows none."""
+        return self._nats(self.after_task if after_task is None else after_task, x)
 
     @property
     def extractors(self) -> tuple[Extractor, ...]:
@@ -166,6 +172,7 @@ class Evaluator(ABC):
 
     needs: what it reads: "predictions"; "samples" of a generative strategy; "features" of them; "classes",
     two at least, as predictions do; the known "law" of the data. Where that is not to be had it is left out.
+    modalities: of data that it can judge.
     replicated: whether it also judges streams of several replicas. before_first: whether it also judges the
     untrained strategy (after_task −1). default: whether it judges runs whose evaluators nobody named.
     metrics: what it yields; "{extractor}" in name and text stands for each extractor. What has an interval
@@ -174,6 +181,7 @@ class Evaluator(ABC):
 
     name: ClassVar[str] = ""
     needs: ClassVar[frozenset[Need]] = frozenset()
+    modalities: ClassVar[tuple[Modality, ...]] = ("image", "vector", "text")
     before_first: ClassVar[bool] = False
     default: ClassVar[bool] = True
     replicated: ClassVar[bool] = False
@@ -217,6 +225,7 @@ class Evaluator(ABC):
             and (spec.num_classes > 1 or not cls.needs & {"predictions", "classes"})
             and (spec.modality != "text" or "features" not in cls.needs)
             and (stream.law is not None or "law" not in cls.needs)
+            and spec.modality in cls.modalities
             and (spec.replicas == 1 or cls.replicated)
         )
 

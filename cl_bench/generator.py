@@ -77,6 +77,11 @@ class Generator(ABC):
         """The law that it samples from, where its parameters say that and there is one class; else None."""
         return None
 
+    def nats(self, x: Tensor) -> Tensor | None:
+        """Negative log-likelihood of each of data x (n, …), in nats: (n,) float64 on the CPU; None where it
+        knows none."""
+        return None
+
     @abstractmethod
     def state_dict(self) -> State:
         """Everything that `load_state_dict` needs to give the same samples."""

@@ -54,6 +54,7 @@ class Judging:
         predictions: Callable[[int], Tensor],
         own: Callable[[Tensor], Tensor | None],
         law: Callable[[], Law | None],
+        nats: Callable[[int, Tensor], Tensor | None],
         samples: Samples | None,
         history: list[Row],
         folder: Path,
@@ -61,7 +62,8 @@ class Judging:
         """What the judges say after `after_task` (−1: before the first), each number as soon as it is known.
 
         predictions: group of classes to logits on its test set. own: data to the strategy's own
-        features. law: that of its samples. samples, history, folder: see `Evidence`.
+        features. law: that of its samples. nats: a task and data to `Evidence.nats`. samples, history,
+        folder: see `Evidence`.
         """
         evidence = Evidence(
             self.stream,
@@ -69,6 +71,7 @@ class Judging:
             predictions,
             own,
             law,
+            nats,
             samples,
             self.real,
             self.extractors,

@@ -9,13 +9,15 @@ uninterrupted one computes. A finished task is never recomputed.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cl_bench import state
 from cl_bench.checkpoint import kept_in
@@ -143,6 +145,8 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
     config = resolved.config
     with progress.phase(f"loading benchmark {config.benchmark}"):
         stream = resolved.new_benchmark().build(config.order_seed, config.limit)
+    if stream.note:
+        progress.say(stream.note)
     device = torch.device(config.device)
     with isolated(config.seed, "strategy"), sealed_tests():
         strategy = new_strategy(resolved, stream.spec, device, progress)
@@ -167,7 +171,8 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         extractors = tuple(fitted(cls(stream.spec, device), real, directory, progress) for cls in wanted)
         once = RealFeatures(stream, real, progress)
         judging = Judging(directory.id, config, stream, judges, once, extractors, device, progress)
-        session = _Session(config, stream, strategy, judging, directory, device, processes, progress)
+        earlier = cache(partial(_as_it_was, resolved, stream, directory, device, progress))
+        session = _Session(config, stream, strategy, judging, directory, device, processes, progress, earlier)
         if not done and any(judge.before_first for judge in judges):
             history += session.judge(-1, history)
         for task in stream.tasks[done:]:
@@ -219,6 +224,8 @@ class _Session:
     device: torch.device
     processes: Processes
     progress: Progress
+    # A strategy of its own as this one was after a task.
+    earlier: Callable[[int], Strategy]
 
     def learn_and_judge(self, index: int, history: list[Row]) -> list[Row]:
         """Task `index` from training to finished; its rows. A loss gone bad leaves no trace of the task."""
@@ -275,11 +282,15 @@ class _Session:
             logits = [self.strategy.predict(test.x) for test in tests]
         rows = []
         folder = self.directory.task(after_task)
-        learner = logits.__getitem__, self.strategy.latent, self.strategy.law
+        learner = logits.__getitem__, self.strategy.latent, self.strategy.law, partial(self._nats, after_task)
         for row in self.judging.rows(after_task, *learner, samples, history, folder):
             self.directory.append(row)
             rows.append(row)
         return rows
+
+    def _nats(self, now: int, after_task: int, x: Tensor) -> Tensor | None:
+        """Under the strategy as it is `now`, after that task, or was after an earlier one."""
+        return (self.strategy if after_task == now else self.earlier(after_task)).nats(x)
 
     def _samples(self, after_task: int) -> Samples:
         samples = judged_samples(self.strategy, self.stream, after_task, self.progress)
@@ -350,6 +361,22 @@ def _restore(
         strategy.replay = Samples.from_state_dict(state.load(folder / REPLAY))
 
 
+def _as_it_was(
+    resolved: Resolved,
+    stream: TaskStream,
+    directory: RunDirectory,
+    device: torch.device,
+    progress: Progress,
+    after_task: int,
+) -> Strategy:
+    """Another strategy, with what the run's own had learned after the finished task `after_task`."""
+    seed = resolved.config.seed
+    with isolated(seed, "strategy"), sealed_tests():
+        strategy = new_strategy(resolved, stream.spec, device, progress)
+    _restore(strategy, directory, stream.tasks[: after_task + 1], seed, progress)
+    return strategy
+
+
 def _repeat(strategy: Strategy, finished: tuple[Task, ...], seed: int, progress: Progress) -> None:
     """Learn the `finished` tasks once more, each with its own seed; nothing is judged or written."""
     for task in finished:
@@ -398,6 +425,7 @@ def _manifest(resolved: Resolved, run_id: str, stream: TaskStream) -> dict[str, 
             "source": resolved.benchmark.source,
             "version": stream.version,
             "fingerprint": stream.fingerprint,
+            **({"note": stream.note} if stream.note else {}),
         },
         "tasks": [list(task.classes) for task in stream.tasks],
         "stationary": stream.spec.stationary,

@@ -84,6 +84,7 @@ def compare_sets(
             _nothing,
             _nothing,
             lambda: None,
+            _nothing,
             samples,
             RealFeatures(stream, sets, progress),
             tuple(fitted),
@@ -117,7 +118,7 @@ def _stream(real: SampleSet, fake: SampleSet) -> TaskStream:
     return TaskStream("sets", 1, data, [range(len(real.class_names))], None, 0.0, generations=1)
 
 
-def _nothing(_: Any) -> Any:
+def _nothing(*_: Any) -> Any:
     return None
 
 

@@ -99,6 +99,11 @@ class Strategy(ABC):
         """The law that its samples come from, where that is known (see law.py)."""
         return None
 
+    def nats(self, x: Tensor) -> Tensor | None:
+        """Negative log-likelihood of each of data x (n, …) under the model that it samples from, in nats:
+        (n,) float64 on the CPU; None where it knows none."""
+        return None
+
     def sample(self, labels: Tensor) -> Tensor:
         """One synthetic sample for each label of a class seen so far: (n,) int64 to (n, …), on the CPU."""
         raise UserError(f"strategy {self.name!r} is not generative")

@@ -57,6 +57,8 @@ class RealData:
     shapes, values and labels of both splits; computed unless it is known already. law: what the data were
     drawn from, where that is known. replicas: how many copies of one experiment lie side by side along the
     first axis of a sample. vocabulary: tokens that text is made of, its values 0 … vocabulary − 1.
+    tokenizer: how they are read as text (the content of an `Encoding`, see tokenizer.py), "" where they mean
+    nothing. note: what a reader of results must know about the data, "" for nothing.
     """
 
     modality: Modality
@@ -67,6 +69,8 @@ class RealData:
     law: Law | None = None
     replicas: int = 1
     vocabulary: int = 0
+    tokenizer: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
@@ -87,12 +91,12 @@ class RealData:
         train, test = self.train.of(labels), self.test.of(labels)
         names = tuple(self.class_names[c] for c in labels)
         parts = replace(train, y=new[train.y]), replace(test, y=new[test.y])
-        return RealData(self.modality, names, *parts, replicas=self.replicas, vocabulary=self.vocabulary)
+        return replace(self, class_names=names, train=parts[0], test=parts[1], law=None, fingerprint="")
 
     def unlabelled(self) -> RealData:
         """All classes as one."""
-        parts = (replace(part, y=torch.zeros_like(part.y)) for part in (self.train, self.test))
-        return RealData(self.modality, ("all",), *parts, replicas=self.replicas, vocabulary=self.vocabulary)
+        train, test = (replace(part, y=torch.zeros_like(part.y)) for part in (self.train, self.test))
+        return replace(self, class_names=("all",), train=train, test=test, law=None, fingerprint="")
 
     def limited(self, per_class: int) -> RealData:
         """At most `per_class` training and test samples of each class (`--limit`)."""
@@ -144,8 +148,8 @@ class TaskStream:
     spec: what strategies may know. tasks: one `Task` each. groups: the distinct sets of classes in the order
     they come: one per task, or, where every task repeats the same classes, one in all. class_order: their
     concatenation. train: the real training data of all tasks, valid included, in the data set's own order.
-    fingerprint: SHA-256 of the data. law: what they were drawn from, None where nobody knows. `test[g]` is
-    the test set of group g, sealed while strategies work.
+    fingerprint: SHA-256 of the data. law: what they were drawn from, None where nobody knows. tokenizer,
+    note: see `RealData`. `test[g]` is the test set of group g, sealed while strategies work.
 
     generations: None for a task per group; a number for so many tasks of the one group. fresh: whether each
     of these has its own part of the training data, as large as the others', instead of all of it.
@@ -167,6 +171,7 @@ class TaskStream:
         self.groups = tuple(tuple(group) for group in groups)
         self.class_order = tuple(itertools.chain.from_iterable(self.groups))
         self.fingerprint, self.train, self._law = data.fingerprint, data.train, data.law
+        self.tokenizer, self.note = data.tokenizer, data.note
         if generations is not None and fresh:
             parts = _parts(data.train, generations)
             tasks = [_task(i, self.groups[0], part, valid_fraction) for i, part in enumerate(parts)]

@@ -154,6 +154,9 @@ class MixStrategy(Strategy):
     def law(self) -> Law | None:
         return None if self.generator is None else self.generator.law()
 
+    def nats(self, x: Tensor) -> Tensor | None:
+        return None if self.generator is None else self.generator.nats(x)
+
     def sample(self, labels: Tensor) -> Tensor:
         if self.generator is None:
             return super().sample(labels)

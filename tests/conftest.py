@@ -97,7 +97,12 @@ def real_data(pytestconfig: pytest.Config):
                 return place
             except MissingFiles:
                 pass
-        packed = {"cifar100": "cifar-100", "mnist": "mnist", "flowers102": "flowers-102"}
+        packed = {
+            "cifar100": "cifar-100",
+            "mnist": "mnist",
+            "flowers102": "flowers-102",
+            "wikitext2": "wikitext-2",
+        }
         if name not in packed or not UNPACK.is_file():
             pytest.skip(f"no real {data_set.title}")
         with FileLock(laid_out / ".lock"):

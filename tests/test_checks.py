@@ -42,6 +42,8 @@ def test_shipped_strategies_pass(name: str) -> None:
 
 # What fits no images is checked on data that it is made for.
 DATA = {
+    "categorical": "zipf:20",
+    "causal-lm": "zipf:20",
     "gmm": "gmm5",
     "kde": "gmm5",
     "logistic": "centred-gamma:2",
@@ -61,7 +63,7 @@ def test_generators_of_images_take_vectors_of_one_class(name: str) -> None:
     assert problems(check_generator(Request(generator=name, benchmark="two-moons", device="cpu"))) == []
 
 
-SMALL = ["digits", "splitdigits", "gmm2", "gmm5", "eight-gaussians", "two-moons", "linear:3"]
+SMALL = ["digits", "splitdigits", "gmm2", "gmm5", "eight-gaussians", "two-moons", "linear:3", "zipf:20"]
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -33,6 +33,8 @@ def stream_card(benchmark: Benchmark, order_seed: int | None) -> str:
         "training": f"augmentation: {spec.augmentation}",
         "fingerprint": f"{stream.fingerprint} (SHA-256)",
     }
+    if stream.note:
+        facts["note"] = stream.note
     both = shared(data.test, data.train)
     if both:
         pairs = ", ".join(f"{i} = {j}" for i, j in both[:20]) + (", …" if len(both) > 20 else "")

@@ -1,4 +1,4 @@
-"""A picture of real and replayed samples, class by class."""
+"""Real and replayed samples, class by class: a picture of images, and of text some of it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,35 @@ from cl_bench.samples import Samples, concat
 from cl_bench.tiles import tiles
 
 COLUMNS, INCHES_PER_IMAGE = 10, 0.42
+BLOCKS = 5
 
 
 @register_evaluator("samples")
 class SampleGrid(Evaluator):
-    """Sample grid per task (samples.png): a row per class, real on the left, replay on the right."""
+    """Samples per task, real beside replay: samples.png with a row per class, or samples.txt."""
 
     needs = frozenset({"samples"})
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
         assert evidence.samples is not None
+        real = concat(evidence.stream.test)
         if evidence.stream.spec.modality == "image":
-            real = concat(evidence.stream.test)
             draw(evidence, real, evidence.samples)
+        if evidence.stream.tokenizer:
+            write(evidence, real, evidence.samples)
         yield from ()
+
+
+def write(evidence: Evidence, real: Samples, replay: Samples) -> None:
+    """The first blocks of each, as text."""
+    from cl_bench.tokenizer import Encoding
+
+    encoding = Encoding(evidence.stream.tokenizer)
+    lines = []
+    for title, part in (("real (test)", real), ("replay", replay)):
+        for i, text in enumerate(encoding.decode(part.x[:BLOCKS]), start=1):
+            lines += [f"=== {title} {i}, after task {evidence.after_task + 1}", text, ""]
+    (evidence.folder / "samples.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def draw(evidence: Evidence, real: Samples, replay: Samples) -> None:
