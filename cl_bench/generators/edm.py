@@ -45,6 +45,7 @@ class EDM(ImageDiffusion):
 
     paper = "Karras et al. 2022, arXiv 2206.00364"
     Options = EDMOptions
+    vector_std = SIGMA_DATA
 
     def draw(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         sigma = (LOG_MEAN + LOG_STD * torch.randn(len(y), device=x.device)).exp()

@@ -21,7 +21,7 @@ import copy
 import itertools
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Interval
@@ -63,6 +63,8 @@ class ImageDiffusion(Distillable):
 
     guidable = True
     Options = ImageDiffusionOptions
+    # Of vectors as the network sees them.
+    vector_std: ClassVar[float] = 1.0
 
     def __init__(
         self, spec: StreamSpec, options: ImageDiffusionOptions, device: torch.device, progress: Progress
@@ -76,7 +78,7 @@ class ImageDiffusion(Distillable):
                 f"generator {self.name!r}: cfg={options.cfg:g} needs a network that knows images without "
                 "labels; leave out label_dropout=0"
             )
-        self.unit = unit_of(spec, self.name)
+        self.unit = unit_of(spec, self.name, self.vector_std)
         if spec.modality == "image":
             self.net: nn.Module = UNet(spec, options.size, options.dropout, progress).to(device)
         else:

@@ -1,11 +1,10 @@
 """The unit that networks see data in: images as [−1, 1], vectors centred and scaled.
 
-  vectors: (x − mean) · ½ / rms deviation,  mean and deviation of the first data that were fitted
+  vectors: (x − mean) · std / rms deviation,  mean and deviation of the first data that were fitted
 
-One factor for all coordinates, so that straight lines and distances stay what they are; ½ is about the
-standard deviation of images in [−1, 1], for which constants of diffusion models are made. Later data, copies
-of copies that drift and shrink, keep the unit of the first: weights that training goes on from mean the same
-as before.
+One factor for all coordinates, so that straight lines and distances stay what they are. Later data, copies of
+copies that drift and shrink, keep the unit of the first: weights that training goes on from mean the same as
+before.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ from cl_bench.errors import UserError
 from cl_bench.samples import Samples, to_uint8
 from cl_bench.state import State
 from cl_bench.stream import StreamSpec
-
-STD = 0.5
 
 
 class Unit(ABC):
@@ -73,8 +70,10 @@ class ImageUnit(Unit):
 
 
 class VectorUnit(Unit):
-    def __init__(self, spec: StreamSpec) -> None:
-        self.stored = spec.shape
+    """std: rms deviation of the first data in this unit."""
+
+    def __init__(self, spec: StreamSpec, std: float = 1.0) -> None:
+        self.stored, self.std = spec.shape, std
         self.shape = (math.prod(spec.shape), 1, 1)
         self.mean = torch.zeros(self.shape[0])
         self.scale = torch.zeros(())  # 0: nothing was fitted yet
@@ -84,7 +83,7 @@ class VectorUnit(Unit):
         if not self.scale:
             self.mean = x.mean(0).cpu()
             deviation = (x - x.mean(0)).square().mean().sqrt().cpu()
-            self.scale = (deviation / STD).clamp(min=1e-12)
+            self.scale = (deviation / self.std).clamp(min=1e-12)
         return replace(data, x=self._from(x).view(-1, *self.shape))
 
     def decoded(self, x: Tensor) -> Tensor:
@@ -106,10 +105,10 @@ class VectorUnit(Unit):
         self.mean, self.scale = state["mean"].clone(), state["scale"].clone()
 
 
-def unit_of(spec: StreamSpec, generator: str) -> Unit:
-    """Raises UserError, in the name of `generator`, for text."""
+def unit_of(spec: StreamSpec, generator: str, std: float = 1.0) -> Unit:
+    """std: see `VectorUnit`. Raises UserError, in the name of `generator`, for text."""
     if spec.modality == "image":
         return ImageUnit(spec)
     if spec.modality == "vector":
-        return VectorUnit(spec)
+        return VectorUnit(spec, std)
     raise UserError(f"generator {generator!r} makes images or vectors, not {spec.modality} data")

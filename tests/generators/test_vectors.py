@@ -45,7 +45,7 @@ def test_the_unit_is_that_of_the_first_data() -> None:
     seen = unit.prepared(Samples.real(x, torch.zeros(500).long())).x
     assert seen.shape == (500, 3, 1, 1)
     assert seen.mean((0, 2, 3)).abs().max() < 1e-5
-    assert seen.square().mean().sqrt().item() == pytest.approx(0.5, rel=1e-5)
+    assert seen.square().mean().sqrt().item() == pytest.approx(1, rel=1e-5)
     # One factor: coordinates keep their ratios.
     ratio = (seen.std(0) / x.std(0).view(3, 1, 1)).flatten()
     assert ratio.tolist() == pytest.approx([ratio[0].item()] * 3, rel=1e-5)
