@@ -31,6 +31,7 @@ from cl_bench.data_set import DataSet
 from cl_bench.errors import UserError
 from cl_bench.parametrised import Parametrised
 from cl_bench.samples import Samples
+from cl_bench.seeds import permutation
 from cl_bench.stream import RealData
 from cl_bench.tokenizer import learned, of_model
 
@@ -245,3 +246,40 @@ class WikiText2(TextBenchmark):
     def data_set(self) -> WikiText2Files:
         options = self.options
         return WikiText2Files(options.block, options.vocabulary, options.tokenizer, options.train_on)
+
+
+@dataclass(frozen=True)
+class PydocText(TextSet):
+    """What Python's `help()` knows of its language, which every Python brings along. test_fraction: as in
+    `TextFiles`."""
+
+    test_fraction: float
+
+    name = "pydoc"
+    title = "Python's documentation"
+
+    def texts(self, root: Path) -> list[Path]:
+        from pydoc_data import topics
+
+        return [Path(topics.__file__)]
+
+    def parts(self, root: Path) -> tuple[str, str, str]:
+        from pydoc_data.topics import topics
+
+        # By a fixed draw, so that training and test text are of one kind.
+        names = [name for name, _ in sorted(topics.items())]
+        order = [names[i] for i in permutation(len(names), 0, "pydoc")]
+        cut = round((1 - self.test_fraction) * len(order))
+        return *("\n".join(topics[name] for name in part) for part in (order[:cut], order[cut:])), ""
+
+
+@register_benchmark("pydoc")
+class Pydoc(TextBenchmark):
+    """Python's documentation of its language, part of Python itself, as a self-consuming loop of text."""
+
+    source = "the pydoc topics of the Python that runs; PSF licence"
+    Options = TextFileOptions
+
+    def data_set(self) -> PydocText:
+        options = self.options
+        return PydocText(options.block, options.vocabulary, options.tokenizer, options.test_fraction)
