@@ -270,7 +270,8 @@ class PydocText(TextSet):
         names = [name for name, _ in sorted(topics.items())]
         order = [names[i] for i in permutation(len(names), 0, "pydoc")]
         cut = round((1 - self.test_fraction) * len(order))
-        return *("\n".join(topics[name] for name in part) for part in (order[:cut], order[cut:])), ""
+        train, test = ("\n".join(topics[name] for name in part) for part in (order[:cut], order[cut:]))
+        return train, test, ""
 
 
 @register_benchmark("pydoc")
