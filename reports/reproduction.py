@@ -79,22 +79,26 @@ class ClaimsContent(Content):
             file = re.sub(r"[^a-zA-Z0-9]+", "_", name)
             yield Drawing(file, figure, caption.rstrip())
             yield from mapped(group, self._known[name], file)
-        yield from self._snapshots()
+        yield from _samples([(line.label, line.runs[0]) for line in group.lines])
 
-    def _snapshots(self) -> Iterator[Drawing]:
-        """Of the first seed of each label, a figure for each benchmark."""
-        from cl_bench.reports.snapshots import snapshots
 
-        runs = [(line.label, line.runs[0]) for line in _group(self.reproduction).lines]
-        benchmarks = dict.fromkeys(run.benchmark for _, run in runs)
-        for benchmark in benchmarks:
-            figure = snapshots([(label, run) for label, run in runs if run.benchmark == benchmark])
-            if figure is not None:
-                file = re.sub(r"[^a-zA-Z0-9]+", "_", f"snapshots_{benchmark}")
-                text = (
-                    f"{benchmark}: real data, and samples of seed {runs[0][1].seed} after some generations."
-                )
-                yield Drawing(file, figure, text)
+def _samples(runs: list[tuple[str, Run]]) -> Iterator[Drawing]:
+    """What some generations made, of one run for each label."""
+    from cl_bench.reports.perplexity_histograms import perplexity_histograms
+    from cl_bench.reports.snapshots import snapshots
+
+    seed = f"seed {runs[0][1].seed}"
+    for benchmark in dict.fromkeys(run.benchmark for _, run in runs):
+        figure = snapshots([(label, run) for label, run in runs if run.benchmark == benchmark])
+        if figure is not None:
+            file = re.sub(r"[^a-zA-Z0-9]+", "_", f"snapshots_{benchmark}")
+            yield Drawing(
+                file, figure, f"{benchmark}: real data, and samples after some generations, {seed}."
+            )
+    figure = perplexity_histograms(runs)
+    if figure is not None:
+        text = f"Perplexity of each document under the model of generation 1, {seed}; grey: real test text."
+        yield Drawing("perplexity_histograms", figure, text)
 
 
 def _group(reproduction: Reproduction) -> Group:

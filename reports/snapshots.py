@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from cl_bench.config import Config, resolve
@@ -19,7 +20,7 @@ from cl_bench.reports.table import printable
 
 GENERATIONS = 5  # columns besides the real one
 SIDE_INCHES, LABEL_INCHES, TITLE_INCHES = 1.0, 1.1, 0.3
-BINS, MARGIN = 60, 0.15
+BINS, KERNEL, MARGIN = 100, 1.5, 0.15  # a kernel density estimate: its standard deviation in bins
 MOSAIC = 6  # images a side
 
 
@@ -85,12 +86,11 @@ def _draw(ax: Axes, x: Tensor | None, extent: tuple[float, float, float, float] 
         return
     left, right, bottom, top = extent
     counts, _, _ = np.histogram2d(
-        x[:, 0].numpy(), x[:, 1].numpy(), BINS, range=((left, right), (bottom, top)), density=False
+        x[:, 0].numpy(), x[:, 1].numpy(), BINS, range=((left, right), (bottom, top))
     )
-    share = counts.T / len(x)
+    density = gaussian_filter(counts.T / len(x), KERNEL, mode="constant")
     # Square roots, so that thin regions are seen beside dense ones.
-    ax.imshow(np.sqrt(share), extent=extent, origin="lower", cmap="Blues", interpolation="bilinear")
-    ax.set_aspect("equal")
+    ax.imshow(np.sqrt(density), extent=extent, origin="lower", cmap="Blues", interpolation="bilinear")
 
 
 def _mosaic(x: Tensor) -> np.ndarray:
