@@ -51,7 +51,7 @@ def snapshots(rows: list[tuple[str, Run]]) -> Figure | None:
 def _visible(run: Run) -> bool:
     spec = run.spec
     seen = (spec.modality == "vector" and spec.shape == (2,)) or spec.modality == "image"
-    return seen and run.stationary and run.samples(run.num_tasks - 1) is not None
+    return seen and run.stationary and _samples(run, run.num_tasks - 1) is not None
 
 
 def _real(run: Run) -> Tensor:
@@ -62,7 +62,10 @@ def _real(run: Run) -> Tensor:
 
 
 def _samples(run: Run, task: int) -> Tensor | None:
-    found = run.samples(task) if task < run.num_tasks else None
+    """Those that were judged, or, where judges needed none, those that were replayed."""
+    if task >= run.num_tasks:
+        return None
+    found = run.samples(task) or run.replay(task)
     return None if found is None else found.x
 
 

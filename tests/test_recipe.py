@@ -208,13 +208,12 @@ def test_unknown_names_have_a_nearest() -> None:
 
 def test_the_recipes_that_the_project_promises_are_there() -> None:
     promised = {
-        "bertrand2024-gaussian",
-        "bertrand2024-stability",
-        "shumailov2023-gaussian",
-        "shumailov2023-gaussian-nd",
-        "shumailov2023-growth",
-        "zverev2025-cifar100",
-        "zverev2025-flowers102",
+        *(f"bertrand2024-{name}" for name in ("gaussian", "stability", "toy")),
+        *(
+            f"shumailov2023-{name}"
+            for name in ("discrete", "gaussian", "gaussian-nd", "gmm", "growth", "opt", "vae")
+        ),
+        *(f"zverev2025-{name}" for name in ("cifar100", "flowers102", "gaussians", "ratio")),
     }
     assert promised <= set(recipe_files())
 
