@@ -54,7 +54,8 @@ class PCA(Extractor, Parametrised):
         shift = total / len(x)
         _, axes = torch.linalg.eigh(products / len(x) - torch.outer(shift, shift))
         self.centre = (centre + shift).float()
-        self.axes = axes[:, -components:].flip(1).float()
+        # In the layout that it is loaded in: a product's rounding depends on it.
+        self.axes = axes[:, -components:].flip(1).float().contiguous()
 
     def _flat(self, x: Tensor) -> Tensor:
         return scaled(x).flatten(1).double()
@@ -63,7 +64,7 @@ class PCA(Extractor, Parametrised):
         return torch.cat([(scaled(part).flatten(1) - self.centre) @ self.axes for part in x.split(BATCH)])
 
     def learned(self) -> State:
-        return {"centre": self.centre, "axes": self.axes.contiguous()}
+        return {"centre": self.centre, "axes": self.axes}
 
     def load_learned(self, state: State) -> None:
         self.centre, self.axes = state["centre"], state["axes"]
