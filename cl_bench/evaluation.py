@@ -21,7 +21,8 @@ from cl_bench.real_features import RealFeatures
 from cl_bench.real_sets import RealSets
 from cl_bench.rows import ENDS, Row
 from cl_bench.run_directory import RunDirectory, locked
-from cl_bench.runner import check_data, definitions, fitted, judged_samples, new_strategy
+from cl_bench.run_manifest import check_data, definitions
+from cl_bench.runner import fitted, judged_samples, new_strategy
 from cl_bench.samples import Samples
 from cl_bench.seeds import isolated
 from cl_bench.strategy import Strategy

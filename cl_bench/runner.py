@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from cl_bench.checkpoint import kept_in
 from cl_bench.config import Config, Request, Resolved, resolve
 from cl_bench.costs import SamplingCosts, begin_memory, counted, peak_memory
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT, DEFAULT_STRATEGY
-from cl_bench.environment import environment, git_revision
 from cl_bench.errors import TrainingDiverged, UserError
 from cl_bench.extractor import Extractor
 from cl_bench.finished_run import Run
@@ -46,6 +44,7 @@ from cl_bench.run_directory import (
     locked,
     write_json,
 )
+from cl_bench.run_manifest import check_data, run_manifest
 from cl_bench.samples import Samples, concat, labels_for
 from cl_bench.seeds import isolated
 from cl_bench.strategy import Setting, Strategy
@@ -154,7 +153,7 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
     if processes.index > 0:
         return _assist(config, stream, strategy, RunDirectory(path), processes, progress)
     with locked(path) as directory:
-        directory.create(_manifest(resolved, directory.id, stream))
+        directory.create(run_manifest(resolved, directory.id, stream))
         check_data(directory, stream)
         history = directory.drop_unfinished()
         done = directory.finished_tasks()
@@ -401,52 +400,6 @@ def fitted(extractor: Extractor, real: RealSets, directory: RunDirectory, progre
     state.save(path, extractor.state_dict())
     directory.record_extractor(extractor.name, {"hash": extractor.hash()} | extractor.about(real))
     return extractor
-
-
-def check_data(directory: RunDirectory, stream: TaskStream) -> None:
-    recorded = directory.manifest().get("data", {}).get("fingerprint")
-    if recorded != stream.fingerprint:
-        raise UserError(
-            f"{directory.path} was begun on other data (fingerprint {str(recorded)[:12]}, now "
-            f"{stream.fingerprint[:12]}); move it away and run again"
-        )
-
-
-def _manifest(resolved: Resolved, run_id: str, stream: TaskStream) -> dict[str, Any]:
-    return {
-        "id": run_id,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": resolved.config.as_dict(),
-        "versions": resolved.versions(),
-        "git": git_revision(),
-        "environment": environment(resolved.config.device),
-        "paper": resolved.strategy.paper,
-        "data": {
-            "source": resolved.benchmark.source,
-            "version": stream.version,
-            "fingerprint": stream.fingerprint,
-            **({"note": stream.note} if stream.note else {}),
-        },
-        "tasks": [list(task.classes) for task in stream.tasks],
-        "stationary": stream.spec.stationary,
-        "modality": stream.spec.modality,
-        "shape": list(stream.spec.shape),
-        "class_names": list(stream.spec.class_names),
-        "replicas": stream.spec.replicas,
-        "vocabulary": stream.spec.vocabulary,
-        "fresh": stream.spec.fresh,
-        "metrics": definitions(resolved),
-        "extractors": {},
-    }
-
-
-def definitions(resolved: Resolved) -> dict[str, dict[str, Any]]:
-    """What every metric of a run is, as its manifest has it."""
-    return {
-        name: {"title": metric.title, "higher_is_better": metric.higher_is_better, "doc": metric.doc}
-        for cls in resolved.evaluators
-        for name, metric in cls.definitions(resolved.extractors, resolved.config.ci).items()
-    }
 
 
 def _folder(name: str) -> str:
