@@ -58,57 +58,68 @@ class ClaimsContent(Content):
         return []
 
     def drawings(self) -> Iterator[Drawing]:
-        if not self.runs:
-            return
+        groups = _groups(self.reproduction)
+        for name in self.reproduction.recipe.drawn:
+            for group in groups:
+                yield from self._curves(group, name, len(groups) > 1)
+        for group in groups:
+            yield from _samples(group)
+
+    def _curves(self, group: Group, name: str, several: bool) -> Iterator[Drawing]:
+        """A metric after each task on one benchmark, and by mix; several: whether there are others."""
         from cl_bench.reports import figures
 
-        group = _group(self.reproduction)
-        for name in self.reproduction.recipe.drawn:
-            theory = self.reproduction.theory(name)
-            figure = figures.curves(group, self._known[name], theory)
-            if figure is None:
-                continue
-            n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
-            measured = {str(m) for run in group.runs for m in numbers.overall(run).columns}
-            beside = "; dotted: what real data scores" if ideal(name, measured) else ""
-            beside += "; black dots: closed form" if theory else ""
-            caption = (
-                f"{self._known[name].heading} after each task, over all classes seen. Line: mean over seeds; "
-                f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name])}"
-            )
-            file = re.sub(r"[^a-zA-Z0-9]+", "_", name)
-            yield Drawing(file, figure, caption.rstrip())
-            yield from mapped(group, self._known[name], file)
-        yield from _samples([(line.label, line.runs[0]) for line in group.lines])
+        theory = self.reproduction.theory(name)
+        figure = figures.curves(group, self._known[name], theory)
+        if figure is None:
+            return
+        n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
+        measured = {str(m) for run in group.runs for m in numbers.overall(run).columns}
+        beside = "; dotted: what real data scores" if ideal(name, measured) else ""
+        beside += "; black dots: closed form" if theory else ""
+        caption = (
+            f"{self._known[name].heading} after each task, over all classes seen"
+            f"{f', {group.title}' if several else ''}. Line: mean over seeds; "
+            f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name])}"
+        )
+        file = _file(f"{name}_{group.title}" if several else name)
+        yield Drawing(file, figure, caption.rstrip())
+        yield from mapped(group, self._known[name], file)
 
 
-def _samples(runs: list[tuple[str, Run]]) -> Iterator[Drawing]:
+def _samples(group: Group) -> Iterator[Drawing]:
     """What some generations made, of one run for each label."""
     from cl_bench.reports.perplexity_histograms import perplexity_histograms
     from cl_bench.reports.snapshots import snapshots
 
-    seed = f"seed {runs[0][1].seed}"
-    for benchmark in dict.fromkeys(run.benchmark for _, run in runs):
-        figure = snapshots([(label, run) for label, run in runs if run.benchmark == benchmark])
-        if figure is not None:
-            file = re.sub(r"[^a-zA-Z0-9]+", "_", f"snapshots_{benchmark}")
-            yield Drawing(
-                file, figure, f"{benchmark}: real data, and samples after some generations, {seed}."
-            )
+    runs = [(line.label, line.runs[0]) for line in group.lines]
+    which = f"{group.title}, seed {runs[0][1].seed}"
+    figure = snapshots(runs)
+    if figure is not None:
+        text = f"Real data, and samples after some generations, {which}."
+        yield Drawing(_file(f"snapshots_{group.title}"), figure, text)
     figure = perplexity_histograms(runs)
     if figure is not None:
-        text = f"Perplexity of each document under the model of generation 1, {seed}; grey: real test text."
+        text = f"Perplexity of each document under the model of generation 1, {which}; grey: real test text."
         yield Drawing("perplexity_histograms", figure, text)
 
 
-def _group(reproduction: Reproduction) -> Group:
-    """The runs as lines of a figure, by the recipe's labels."""
-    lines = []
+def _file(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9]+", "_", name)
+
+
+def _groups(reproduction: Reproduction) -> list[Group]:
+    """The runs on each benchmark as lines of a figure, by the recipe's labels."""
+    lines: dict[str, list[Line]] = {}
     for label in dict.fromkeys(attempt.label for attempt in reproduction.attempts):
         runs = reproduction.of(label)
         if runs:
-            lines.append(Line(runs[0].strategy, tuple(runs), label=label))
-    return Group(reproduction.recipe.name, max(run.num_tasks for run in reproduction.runs), tuple(lines), ())
+            line = Line(runs[0].strategy, tuple(runs), label=label)
+            lines.setdefault(runs[0].benchmark, []).append(line)
+    return [
+        Group(benchmark, max(run.num_tasks for line in found for run in line.runs), tuple(found), ())
+        for benchmark, found in lines.items()
+    ]
 
 
 def _claims(reproduction: Reproduction) -> Table:
