@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import gaussian_kde
 
+from cl_bench import closed_forms
 from cl_bench.errors import UserError
 from cl_bench.generators.kde import KDE, KDEOptions
 from cl_bench.law import Moments
@@ -63,7 +64,7 @@ def test_the_loop_has_its_closed_form(bandwidth: str, law_loop) -> None:
         else:
             # The law that is fitted has the variance of its data and the kernel's.
             h = float(bandwidth)
-            expected = keep ** (t + 1) + h**2 * (n - 1) * (1 - keep**t) + h**2
+            expected = closed_forms.kde_variance(t + 1, n, h)
         error = found["variance"].std().item() / 20_000**0.5
         assert abs(found["variance"].mean().item() - expected) < 5 * error
         assert error < 0.02 * expected

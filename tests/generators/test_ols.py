@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cl_bench import closed_forms
 from cl_bench.errors import UserError
 from cl_bench.generators.ols import OLS, OLSOptions
 from cl_bench.progress import Progress
@@ -52,7 +53,7 @@ def test_replacing_adds_the_same_error_each_time(label_noise: str, law_loop) -> 
     n, d, s = 30, 3, 0.5
     options = {"n": n, "replicas": REPLICAS, "generations": 5, "noise": s, "label_noise": label_noise}
     for t, found in enumerate(law_loop("bootstrap", f"linear:{d}", "ols", **options), start=1):
-        expected = t * s**2 * d / (n - d - 1)
+        expected = closed_forms.ols_weight_error(t, n, d, s)
         error = found["weight_error"].std().item() / REPLICAS**0.5
         assert abs(found["weight_error"].mean().item() - expected) < 5 * error
         assert error < 0.03 * expected
