@@ -42,6 +42,8 @@ def ladder(group: Group) -> Ladder | None:
     """The lines that are mixes: by λ where all of them keep all real data, else by their share of synthetic
     data. Plain bootstrapping is λ = ∞, share 1. None for fewer than four."""
     mixed = [line for line in group.lines if line.strategy == "mixed" and line.runs]
+    # Runs of older versions may not say.
+    mixed = [line for line in mixed if {"real", "lambda"} <= set(line.config["strategy_options"])]
     every = all(line.config["strategy_options"]["real"] == 1 for line in mixed)
     key, no_real = ("lambda", math.inf) if every else ("synthetic_fraction", 1.0)
     found = {float(line.config["strategy_options"][key]): line for line in reversed(mixed)}

@@ -24,6 +24,7 @@ def use(progress: Progress) -> list[int]:
 
 def test_plain_lines(monkeypatch) -> None:
     monkeypatch.setattr(module, "PLAIN_INTERVAL", 0.0)
+    monkeypatch.setattr(module, "SHORTEST", 0.0)
     stream = io.StringIO()
     assert use(Progress(stream=stream)) == [0, 1, 2]
     lines = stream.getvalue().splitlines()
@@ -46,3 +47,16 @@ def test_terminal_keeps_a_line_per_phase() -> None:
     stream = Terminal()
     assert use(Progress(stream=stream)) == [0, 1, 2]
     assert "classifier  3 steps" in stream.getvalue()
+
+
+def test_thousands_of_short_tasks_are_few_lines(monkeypatch) -> None:
+    stream = io.StringIO()
+    progress = Progress(stream=stream)
+    for i in range(1000):
+        progress.task(i, 1000, "all")
+        with progress.phase("replay"):
+            pass
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "task 1/1000  all"
+    assert lines[-1] == "task 1000/1000  all"
+    assert len(lines) < 10
