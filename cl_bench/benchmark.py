@@ -58,8 +58,8 @@ class Stationary:
     """number of tasks, each with all classes"""
     classes: Annotated[int, Gt(0)] | list[int | str] | None = None
     """only these classes: the first so many of the data set's own order, or names or labels, as in [cat,7]"""
-    labels: bool = True
-    """false makes all classes one: generators learn and sample without labels, and nothing is classified"""
+    unlabelled: bool = False
+    """make all classes one: generators learn and sample without labels, and nothing is classified"""
     fresh: bool = False
     """give each generation its own part of the real data, in place of the same data to all"""
     valid_fraction: Annotated[float, Ge(0), Lt(1)] = 0.1
@@ -140,7 +140,7 @@ class StationaryBenchmark(Benchmark):
 
     def chosen(self) -> RealData:
         data = super().chosen()
-        return data if self.options.labels else data.unlabelled()
+        return data.unlabelled() if self.options.unlabelled else data
 
     def cut(self, data: RealData, order_seed: int | None) -> TaskStream:
         if order_seed is not None:

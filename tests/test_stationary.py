@@ -26,6 +26,18 @@ def test_every_generation_has_all_classes_and_the_same_data() -> None:
     assert stream.fingerprint == SplitDigits(SplitDigits.Options()).build().fingerprint
 
 
+def test_without_labels_all_classes_are_one(fast_run) -> None:
+    stream = StationaryDigits(Stationary(unlabelled=True)).build()
+    assert stream.spec.class_names == ("all",)
+    assert len(stream.train) == 1438
+    run = fast_run(
+        "bootstrap", benchmark="digits", unlabelled=True, generations=2, evaluators=("accuracy", "depth")
+    )
+    assert set(run.rows.metric) == {"generation_depth"}, "nothing is classified"
+    with pytest.raises(UserError, match="one class leaves nothing to tell apart"):
+        fast_run("ddgr", benchmark="digits", generator="mlp-diffusion", unlabelled=True, generations=2)
+
+
 def test_an_order_seed_is_refused() -> None:
     with pytest.raises(UserError, match="--order-seed has no effect"):
         StationaryDigits(Stationary()).build(order_seed=1)

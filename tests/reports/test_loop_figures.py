@@ -84,7 +84,7 @@ def test_snapshots_of_points_and_of_images(tmp_path: Path) -> None:
     density = np.asarray(figure.axes[1].get_images()[0].get_array()) ** 2
     assert density.sum() == pytest.approx(1, abs=0.05)
     more = {"generator": "gaussian", "limit": 20, "evaluators": ("depth",), "generations": 2, "quiet": True}
-    images = run("bootstrap", "digits", output=tmp_path, labels=False, **more)  # type: ignore[arg-type]
+    images = run("bootstrap", "digits", output=tmp_path, unlabelled=True, **more)  # type: ignore[arg-type]
     figure = snapshots([("digits", images)])
     assert figure is not None
     drawn = figure.axes[2].get_images()[0].get_array()
