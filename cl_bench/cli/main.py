@@ -54,7 +54,7 @@ def overview() -> str:
         f"cl-bench {cl_bench.__version__}: "
         "the benchmark suite for generative replay and self-consuming training\n\n"
         f"usage: cl-bench VERB [options]\n\n{verbs}\n\n"
-        "cl-bench run                                        ddgr on splitdigits, under a minute\n"
+        "cl-bench run                                        ddgr on splitdigits, a minute or two\n"
         "cl-bench run --strategy mixed -o lambda=0.5         options by name\n"
         "cl-bench report                                     compare all runs below runs/\n"
         "cl-bench VERB --help                                options of a verb"
