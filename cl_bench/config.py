@@ -143,7 +143,7 @@ class Resolved:
 
     def versions(self) -> dict[str, str]:
         """Everything besides the configuration that changes the numbers, by name."""
-        found = {"cl-bench": f"{cl_bench.__version__}+{_engine()}"}
+        found = {"cl-bench": f"{cl_bench.__version__}+{engine()}"}
         found |= {name: version(name) for name in _NUMERIC}
         for cls in (self.strategy, self.benchmark, self.generator, *self.evaluators, *self.extractors):
             if cls is not None:
@@ -279,7 +279,7 @@ def _device(name: str) -> str:
     return "cuda" if name == "auto" and available else "cpu" if name == "auto" else name
 
 
-def _engine() -> str:
+def engine() -> str:
     """A hash of the engine's own files: a changed metric or classifier is another run, too."""
     root = Path(cl_bench.__file__).parent
     # Not what tells nothing about numbers, nor what is mapped into the package from other folders.
@@ -303,14 +303,15 @@ def source(cls: type) -> str:
         folder = one.__module__.rpartition(".")[0]
         for value in vars(sys.modules[one.__module__]).values() if one.__module__ in sys.modules else ():
             module = getattr(value, "__module__", None)
-            definition = inspect.isclass(value) or inspect.isfunction(value)
-            if folder and definition and str(module).rpartition(".")[0] == folder:
+            is_definition = inspect.isclass(value) or inspect.isfunction(value)
+            if folder and is_definition and str(module).rpartition(".")[0] == folder:
                 waiting.append(value)
-    return _digest({_definition(one) for one in [*ours, *found.values()]})
+    return _digest({definition(one) for one in [*ours, *found.values()]})
 
 
-def _definition(cls: Any) -> bytes:
-    """The file of `cls`; for one typed into a notebook its source; for one typed into Python its bytecode."""
+def definition(cls: Any) -> bytes:
+    """The file of a class or function; for one typed into a notebook its source; for a class typed in Python
+    its bytecode."""
     try:
         return Path(inspect.getfile(cls)).read_bytes()
     except (OSError, TypeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from cl_bench.features import Features
 from cl_bench.intervals import Intervals
 from cl_bench.law import Law
 from cl_bench.progress import Progress
-from cl_bench.real_features import RealFeatures
+from cl_bench.real_features import Classes, Distances, RealFeatures
 from cl_bench.rows import ENDS, Ends, Measurement, Metric, Row
 from cl_bench.samples import Samples
 from cl_bench.stream import Modality, TaskStream
@@ -135,36 +136,37 @@ class Evidence:
         """Distance of real to replay in every scope and by every extractor, as `metric:extractor`, and that
         of real to real, as `metric:extractor:floor`; undefined where a side has lost all its samples."""
 
+        @functools.wraps(distance)
         def distances(real: Features, other: Features) -> dict[str, float]:
             return {metric: distance(real, other) if len(real) and len(other) else float("nan")}
 
-        return self.compare_all(distances)
+        return self.compare_all(distances, key=metric)
 
     def compare_all(
-        self, distances: Callable[[Features, Features], Mapping[str, float]], by_class: bool = True
+        self, distances: Distances, by_class: bool = True, key: str = ""
     ) -> Iterator[Measurement]:
-        """`compare` for metrics that are computed together, which must give NaN for what is undefined.
-        by_class: whether single classes are scopes."""
-        sides: tuple[tuple[str, Side], ...] = (("", "replay"), (":floor", "floor"))
+        """`compare` for metrics that are computed together, which must give NaN for what is undefined, and
+        depend on nothing but the two sets. by_class: whether single classes are scopes. key: what tells two
+        calls with one function apart."""
+        scopes = [scope for scope in self.scopes() if by_class or scope[1] is None]
         for extractor in self.extractors:
+            floors = self._real.floors(distances, extractor, [classes for *_, classes in scopes], key)
             # Where there is one group of classes, it is all classes, too: measured once.
-            known: dict[tuple[Side, tuple[int, ...]], tuple[Mapping[str, float], dict[str, Ends]]] = {}
-            for on_task, class_, classes in self.scopes():
-                if class_ is not None and not by_class:
-                    continue
+            known: dict[Classes, tuple[Mapping[str, float], dict[str, Ends]]] = {}
+            for on_task, class_, classes in scopes:
                 real = self.features("real", extractor).of(classes)
-                for word, side in sides:
-                    if (side, classes) not in known:
-                        other = self.features(side, extractor).of(classes)
-                        found, ends = distances(real, other), {}
-                        if class_ is None and side == "replay":
-                            ends = self.intervals.of_sets(distances, found, real, other)
-                        known[side, classes] = found, ends
-                    found, ends = known[side, classes]
-                    for metric, value in found.items():
-                        name = f"{extractor.metric(metric)}{word}"
-                        interval = ends.get(metric) if class_ is None else None
-                        yield Measurement(name, value, len(real), on_task, class_, interval)
+                if classes not in known:
+                    replay = self.features("replay", extractor).of(classes)
+                    found, ends = distances(real, replay), {}
+                    if class_ is None:
+                        ends = self.intervals.of_sets(distances, found, real, replay)
+                    known[classes] = found, ends
+                found, ends = known[classes]
+                for metric, value in found.items():
+                    interval = ends.get(metric) if class_ is None else None
+                    yield Measurement(extractor.metric(metric), value, len(real), on_task, class_, interval)
+                for metric, value in floors[classes].items():
+                    yield Measurement(f"{extractor.metric(metric)}:floor", value, len(real), on_task, class_)
 
 
 class Evaluator(ABC):

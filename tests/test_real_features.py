@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from cl_bench import register_extractor, registry
+from cl_bench import register_evaluator, register_extractor, registry
 from cl_bench.benchmark import ClassIncremental
 from cl_bench.benchmarks.digits import SplitDigits
 from cl_bench.evaluation import evaluate
+from cl_bench.evaluator import Evaluator, Evidence
 from cl_bench.extractor import Extractor
 from cl_bench.extractors.published import Published
 from cl_bench.extractors.random_conv import RandomConv
@@ -20,6 +24,7 @@ from cl_bench.finished_run import Run
 from cl_bench.progress import Progress
 from cl_bench.real_features import RealFeatures
 from cl_bench.real_sets import RealSets
+from cl_bench.rows import Measurement
 from cl_bench.samples import concat
 from cl_bench.stream import TaskStream
 
@@ -79,12 +84,61 @@ def test_what_is_damaged_is_made_again(fast_run, passes: list[int], tmp_path: Pa
     settings = {"evaluators": EVALUATORS, "extractors": ("counting",), "tasks": 1, "limit": 10}
     whole = fast_run("bootstrap", **settings)
     before = list(passes)
-    for file in (tmp_path / "cache" / "features").glob("*.safetensors"):
+    kept = [
+        *(tmp_path / "cache").glob("features/*.safetensors"),
+        *(tmp_path / "cache").glob("floors/*.safetensors"),
+    ]
+    assert len(kept) == 3 + 1
+    for file in kept:
         file.write_bytes(file.read_bytes()[:-9])
     passes.clear()
     again = fast_run("bootstrap", output=tmp_path / "again", **settings)
     assert passes == before
     pd.testing.assert_frame_equal(values(again), values(whole), check_exact=True)
+
+
+@register_evaluator("counted")
+class Counted(Evaluator):
+    """Squared distance of means, which tells what it was asked."""
+
+    needs = frozenset({"samples", "features"})
+    calls: ClassVar[list[int]] = []
+
+    def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
+        def distance(a: Features, b: Features) -> float:
+            self.calls.append(len(a))
+            return float(np.square(a.x.mean(0) - b.x.mean(0)).sum())
+
+        yield from evidence.compare("near", distance)
+        yield from evidence.compare("far", lambda a, b: -distance(a, b))
+
+
+def test_floors_are_measured_once(fast_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_BENCH_CACHE", str(tmp_path / "cache"))
+    settings = {"evaluators": ("counted",), "extractors": ("pca:4",), "classes": 4, "tasks": 2}
+    Counted.calls.clear()
+    cold = fast_run("bootstrap", **settings)
+    # Two metrics. Replay: all seen (after task 1 the same as task 1) and each task and class. Floors: each
+    # once, so that after task 2 only all four classes, task 2 and its two classes are new.
+    replay, floors = (1 + 2) + (1 + 2 + 4), (1 + 2) + (1 + 1 + 2)
+    assert len(Counted.calls) == 2 * (replay + floors)
+
+    Counted.calls.clear()
+    warm = fast_run("bootstrap", seed=1, output=tmp_path / "warm", **settings)
+    assert len(Counted.calls) == 2 * replay
+    kept = [run.rows[run.rows.metric.str.endswith(":floor")].value for run in (cold, warm)]
+    assert kept[0].tolist() == kept[1].tolist()
+    assert len(kept[0]) == 2 * (1 + 1 + 2 + 1 + 2 + 4)
+
+    stream = SplitDigits(ClassIncremental(tasks=2, classes=4)).build(limit=20)
+    extractor = registry.extractors.get("pca:4")(stream.spec, CPU)
+    real = real_features(stream)
+    extractor.fit(real.sets, Progress(quiet=True))
+    rows = cold.rows[(cold.rows.metric == "near:pca:4:floor") & (cold.rows["class"] == 3)]
+    sides = [real.features(part, extractor, (3,)).x.mean(0) for part in ("real", "floor")]
+    assert rows.value.tolist() == [pytest.approx(float(np.square(sides[0] - sides[1]).sum()), rel=1e-9)]
+    negative = cold.rows[cold.rows.metric == "far:pca:4:floor"].value
+    assert negative.tolist() == [-v for v in cold.rows[cold.rows.metric == "near:pca:4:floor"].value]
 
 
 def real_features(stream: TaskStream) -> RealFeatures:

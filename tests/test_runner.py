@@ -172,7 +172,7 @@ def test_manifest_says_everything_needed_to_repeat(fast_run) -> None:
 
 def test_resume_names_the_code_that_changed(fast_run, monkeypatch) -> None:
     run = fast_run("naive")
-    monkeypatch.setattr("cl_bench.config._engine", lambda: "edited")
+    monkeypatch.setattr("cl_bench.config.engine", lambda: "edited")
     with pytest.raises(UserError, match=r"begun by other code \(cl-bench\)"):
         runner.resume(run.path, quiet=True)
 
