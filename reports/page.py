@@ -38,7 +38,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("theme.js", "scatter.js")
 KEY_METRICS = (ACC, "forgetting_class_il", OTDD, FD, "cas", DEPTH)
 # Bytes of the page for points of UMAPs and pictures of tasks, those of all runs together, and for figures.
-POINT_BYTES, PICTURE_BYTES, FIGURE_BYTES = 2_200_000, 1_500_000, 800_000
+POINT_BYTES, PICTURE_BYTES, FIGURE_BYTES = 2_200_000, 1_500_000, 700_000
 
 
 @dataclass(frozen=True)

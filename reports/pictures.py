@@ -6,12 +6,17 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 # Each step is (quality, share of the width): without loss first, then ever smaller.
 _STEPS = ((None, 1.0), (75, 1.0), (60, 0.75), (45, 0.6), (35, 0.45), (30, 0.3))
 _LONGEST = 16_000  # pixels; WebP takes 16,383
 _BASE64 = 4 / 3
+_HOPELESS = 3  # times over budget, where exact copies will not do
 _TALL = 1000  # pixels
 
 
@@ -44,12 +49,16 @@ def whole(png: bytes) -> bool:
 def lighter(pictures: Sequence[Picture], budget: int) -> list[Picture] | None:
     """`pictures` in at most `budget` bytes of page: as they are where that is enough, else as WebP, all by
     one rule, exactly if possible; captions say when not. None where nothing is enough."""
-    if _bytes(pictures) <= budget:
+    total = _bytes(pictures)
+    if total <= budget:
         return list(pictures)
+    decoded = [_decoded(picture) for picture in pictures]
     for quality, width in _STEPS:
+        if quality is None and total > _HOPELESS * budget:
+            continue
         made: list[Picture] = []
-        for picture in pictures:
-            made.append(_as_webp(picture, quality, width))
+        for picture, image in zip(pictures, decoded, strict=True):
+            made.append(picture if image is None else _as_webp(picture, image, quality, width))
             if _bytes(made) > budget:
                 break
         else:
@@ -61,23 +70,29 @@ def _bytes(pictures: Sequence[Picture]) -> float:
     return sum(len(picture.png) for picture in pictures) * _BASE64
 
 
-def _as_webp(picture: Picture, quality: int | None, width: float) -> Picture:
-    """The same in other bytes; itself where it cannot be read or is the lighter one."""
+def _decoded(picture: Picture) -> Image | None:
+    """None where it cannot be read."""
     from PIL import Image
 
     try:
-        image = Image.open(io.BytesIO(picture.png)).convert("RGB")
+        return Image.open(io.BytesIO(picture.png)).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return picture
+        return None
+
+
+def _as_webp(picture: Picture, image: Image, quality: int | None, width: float) -> Picture:
+    """The same in other bytes; itself where that is lighter."""
+    from PIL.Image import Resampling
+
     width = min(width, _LONGEST / max(image.size))
     if width < 1:
         columns, rows = (max(1, round(side * width)) for side in image.size)
-        image = image.resize((columns, rows), Image.Resampling.LANCZOS)
+        image = image.resize((columns, rows), Resampling.LANCZOS)
     out = io.BytesIO()
     if quality is None:
         image.save(out, "WEBP", lossless=True, quality=30, method=2)
     else:
-        image.save(out, "WEBP", quality=quality, method=4)
+        image.save(out, "WEBP", quality=quality, method=2)
     if len(out.getvalue()) >= len(picture.png):
         return picture
     exact = quality is None and width >= 1
