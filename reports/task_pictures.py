@@ -18,6 +18,7 @@ CAPTIONS = {
 }
 WIDE = {SAMPLES, DENSITY}
 MOST_TASKS = 10
+LISTED = 20  # classes in a heading
 TEXT_CHARACTERS = 6_000
 
 
@@ -54,7 +55,7 @@ def task_pictures(run: Run, tasks: Sequence[int], budget: int) -> tuple[list[Tas
     for (t, _), picture in zip(found, light, strict=True):
         by_task[t].append(picture)
     every = [
-        TaskPictures(t + 1, per_task.class_names(run, t, None), by_task[t], _text(run.directory.task(t)))
+        TaskPictures(t + 1, per_task.class_names(run, t, LISTED), by_task[t], _text(run.directory.task(t)))
         for t in tasks
     ]
     return [one for one in every if one.pictures or one.text], notes

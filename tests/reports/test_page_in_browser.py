@@ -185,7 +185,8 @@ def test_hovering_shows_the_image(reader: Reader) -> None:
         "const c = document.querySelector(arguments[0]), d = c.getContext('2d')"
         ".getImageData(0, 0, c.width, c.height).data;"
         "for (let x = 0; x < c.width; x++) for (let y = 0; y < c.height; y++)"
-        "  if ([0, 1, 2].some((k) => d[4 * (y * c.width + x) + k] !== d[k])) return [x - c.width / 2 + 3, y - c.height / 2]",
+        "  if ([0, 1, 2].some((k) => d[4 * (y * c.width + x) + k] !== d[k]))"
+        "    return [x - c.width / 2 + 3, y - c.height / 2]",
         PLOT,
     )
     plot = reader.find(PLOT)
@@ -317,7 +318,7 @@ def test_ten_thousand_points_pan_at_sixty_frames_a_second(
     open_page: Callable[..., Reader],
     record_property: Callable[..., None],
 ) -> None:
-    """The drawing of a frame, the pixels read back so that none of it is put off: below 16 ms in the median."""
+    """The drawing of a frame, pixels read back so that none of it is put off: below 16 ms in the median."""
     names = tuple(f"class {c}" for c in range(100))
     run = make_run(class_names=names)
     embed_task(run, 2, classes=100, each=50, side=None)
