@@ -11,6 +11,7 @@ import numpy as np
 from cl_bench.reports import tensors
 
 FILE = "umap.safetensors"
+MOST_CLASSES = 65_535  # that the page's 16 bits can name
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read(folder: Path) -> Embedding | None:
     n = len(y)
     if points.shape != (n, 2) or depth.shape != (n,) or arrays["replay"].shape != (n,):
         return None
-    if not n or not np.isfinite(points).all() or y.min() < 0:
+    if not n or not np.isfinite(points).all() or not 0 <= y.min() <= y.max() <= MOST_CLASSES:
         return None
     images, of = arrays.get("thumbnails"), arrays.get("of", np.zeros(0)).astype(np.int64)
     if images is not None and (images.ndim != 4 or images.dtype != np.uint8 or images.shape[1] not in (1, 3)):

@@ -23,7 +23,7 @@ from cl_bench.finished_run import Run
 from cl_bench.reports import commands, embedding, label_matrix, numbers, per_task
 from cl_bench.reports.columns import DEPTH, FD, OTDD, decimals, ideal
 from cl_bench.reports.comparison import ACC
-from cl_bench.reports.content import Content
+from cl_bench.reports.content import Comparison, Content
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
 from cl_bench.reports.pictures import Picture, lighter
@@ -35,6 +35,7 @@ from cl_bench.reports.where_time_went import Timeline, timeline
 __all__ = ["Picture", "render"]
 
 TEMPLATES = Path(__file__).parent / "templates"
+PIXELS_PER_INCH = 128  # of figures for the page alone, so that their letters are as large as the captions'
 SCRIPTS = ("theme.js", "scatter.js")
 KEY_METRICS = (ACC, "forgetting_class_il", OTDD, FD, "cas", DEPTH)
 # Bytes of the page for points of UMAPs and pictures of tasks, those of all runs together, and for figures.
@@ -54,18 +55,21 @@ class KeyFigure:
 class RunSection:
     """One run on the page.
 
-    tables: its own, empty when they are on top of the page already. every_task: whether all tasks are shown,
-    ten of them where there are more, or the last one only. share: of the page's budgets.
+    name: of its strategy, with the options that tell it from others on the page. tables: its own, empty when
+    they are on top of the page already. every_task: whether all its tasks are shown, ten of them where there
+    are more, or the last one only. share: of the page's budgets.
     """
 
-    def __init__(self, run: Run, tables: list[Table], every_task: bool, share: float = 1.0) -> None:
-        self.run, self.tables, self._every_task, self._share = run, tables, every_task, share
+    def __init__(
+        self, run: Run, name: str, tables: list[Table], every_task: bool, share: float = 1.0
+    ) -> None:
+        self.run, self.name, self.tables, self._every_task, self._share = run, name, tables, every_task, share
         self._done = run.directory.finished_tasks()
         self._shown = shown(self._done, every_task)
 
     @property
     def title(self) -> str:
-        return f"{self.run.strategy} on {self.run.benchmark}, seed {self.run.seed}"
+        return f"{self.name} on {self.run.benchmark}, seed {self.run.seed}"
 
     @property
     def progress(self) -> str:
@@ -172,16 +176,22 @@ class RunSection:
     @cached_property
     def scatter(self) -> Scatter | None:
         """The UMAPs, to be looked at point by point."""
-        names = [str(name) for name in self.run.manifest.get("class_names", [])]
-        found = {t: embedding.read(self.run.directory.task(t)) for t in self._shown}
-        known = {t: one for t, one in found.items() if one is not None and one.y.max() < len(names)}
-        titles = {t: f"after {self.word} {t + 1} of {self.run.num_tasks}" for t in known}
-        return scatter(known, names, titles, int(POINT_BYTES * self._share))
+        read = {t: embedding.read(self.run.directory.task(t)) for t in self._shown}
+        found = {t: one for t, one in read.items() if one is not None}
+        names = self._class_names
+        labels = 1 + max((int(one.y.max()) for one in found.values()), default=-1)
+        names += map(str, range(len(names), labels))
+        titles = {t: f"after {self.word} {t + 1} of {self.run.num_tasks}" for t in found}
+        return scatter(found, names, titles, int(POINT_BYTES * self._share))
 
     @cached_property
     def tasks(self) -> list[TaskPictures]:
         """The tasks shown of which there is something to see."""
         return self._pictures[0]
+
+    @property
+    def _class_names(self) -> list[str]:
+        return [str(name) for name in self.run.manifest.get("class_names", [])]
 
     @cached_property
     def label_maps(self) -> Picture | None:
@@ -190,11 +200,11 @@ class RunSection:
 
         read = {t: label_matrix.read(self.run.directory.task(t)) for t in self._shown if self._every_task}
         found = {t: matrix for t, matrix in read.items() if matrix is not None}
-        names = [str(name) for name in self.run.manifest.get("class_names", [])]
-        figure = label_matrix.maps(found, names, self.word)
+        figure = label_matrix.maps(found, self._class_names, self.word)
         if figure is None:
             return None
-        return Picture(label_matrix.caption(found, self.word), figures.png(figure), wide=True)
+        width = round(figure.get_size_inches()[0] * PIXELS_PER_INCH)
+        return Picture(label_matrix.caption(found, self.word), figures.png(figure), wide=True, width=width)
 
     @property
     def has_pictures(self) -> bool:
@@ -225,7 +235,8 @@ def render(content: Content, pictures: list[Picture]) -> str:
     single = len(content.sections) == 1
     share = 1 / max(len(content.sections), 1)
     sections = [
-        RunSection(run, [] if single else per_task.tables(run), single, share) for run in content.sections
+        RunSection(run, name, [] if single else per_task.tables(run), single, share)
+        for name, run in _named(content)
     ]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -246,6 +257,15 @@ def render(content: Content, pictures: list[Picture]) -> str:
         scripts=[Markup(script) for script in scripts],
         policy=_policy(style, scripts),
     )
+
+
+def _named(content: Content) -> list[tuple[str, Run]]:
+    """The runs with their names, in the order of the lines that they are compared as, and of their seeds."""
+    groups = content.groups if isinstance(content, Comparison) else ()
+    lines = [(line.name, run) for group in groups for line in group.lines for run in line.runs]
+    place = {run.path: (i, name) for i, (name, run) in enumerate(lines)}
+    found = [(*place.get(run.path, (len(lines), run.strategy)), run) for run in content.sections]
+    return [(name, run) for _, name, run in sorted(found, key=lambda entry: entry[0])]
 
 
 def _file(name: str) -> str:

@@ -23,13 +23,15 @@ _TALL = 1000  # pixels
 @dataclass(frozen=True)
 class Picture:
     """A PNG, or what `kind` says, and how to read it. wide: a phone should scroll it rather than shrink it.
-    file: where the original lies, as a reader would say it, or ""."""
+    file: where the original lies, as a reader would say it, or "". width: to show it at, in CSS pixels, where
+    there is room; 0 for as wide as it goes."""
 
     caption: str
     png: bytes
     wide: bool = False
     kind: str = "png"
     file: str = ""
+    width: int = 0
 
     @property
     def uri(self) -> str:

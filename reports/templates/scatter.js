@@ -10,10 +10,10 @@ const MARGIN = 14; // pixels around the points when all are in view
 const REACH = 14; // pixels from the pointer to the point that it means
 const DOT = 3, CROSS = 2.6; // pixels: radius, and half the width
 const FAINT = 0.1; // opacity of the other classes, while one is pointed at
+const LIFT = 0.25; // towards white, in the dark: thin crosses need it (page.css has it for the list)
 const MOST_ZOOM = 60, STEP = 1.35, PAN = 40;
 const THUMBNAIL = 112; // pixels a side, on the card
-const LONG = 18; // characters of a name in the plot
-const FEW = 12; // classes that are listed without a scroll bar, and named in the plot
+const LONG = 18, FEW = 12; // characters of a name in the plot; classes named there, and listed at once
 
 class Scatter {
   constructor(figure) {
@@ -88,13 +88,14 @@ class Scatter {
     const scale = ((Math.min(this.width, this.height) - 2 * MARGIN) * zoom * ratio) / GRID;
     const left = (this.width / 2) * ratio - x * GRID * scale + cell / 2;
     const top = (this.height / 2) * ratio + y * GRID * scale + cell / 2;
+    const lift = paper[0] < 128 ? LIFT : 0, inks = this.inks.map((ink) => ink.map((v) => v + (255 - v) * lift));
     let drawn = 0;
     for (let i = 0; i < classes.length; i++) {
       const c = classes[i], replay = i >= real;
       if (!this.shown.classes[c] || !(replay ? this.shown.replay : this.shown.real)) continue;
       const px = Math.round(left + points[2 * i] * scale), py = Math.round(top - points[2 * i + 1] * scale);
       if (px < 0 || py < 0 || px > sheet.width - cell || py > sheet.height - cell) continue;
-      const { at, cover } = shapes[replay ? 1 : 0], [red, green, blue] = this.inks[c];
+      const { at, cover } = shapes[replay ? 1 : 0], [red, green, blue] = inks[c];
       const origin = 4 * (py * sheet.width + px), share = this.hot < 0 || c === this.hot ? 1 : FAINT;
       for (let k = 0; k < at.length; k++) {
         const o = origin + at[k], part = cover[k] * share;
@@ -167,8 +168,8 @@ class Scatter {
     const box = this.canvas.getBoundingClientRect();
     if (!box.width) return; // in a closed section
     Object.assign(this, { width: box.width, height: box.height, ratio: devicePixelRatio || 1 });
-    this.canvas.width = Math.round(box.width * this.ratio);
-    this.canvas.height = Math.round(box.height * this.ratio);
+    const [width, height] = [box.width, box.height].map((side) => Math.round(side * this.ratio));
+    Object.assign(this.canvas, { width, height });
     this.draw(); // now: a resized canvas is blank
   }
 
@@ -296,8 +297,7 @@ class Scatter {
     const canvas = this.card.querySelector("canvas"), [width, height] = this.size, cell = this.task.cells[i];
     const { image, columns } = this.isReplay(i) ? this.task.sheet : this.sheet;
     const scale = THUMBNAIL / Math.max(width, height);
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(height * scale);
+    Object.assign(canvas, { width: Math.round(width * scale), height: Math.round(height * scale) });
     const paint = () => {
       if (this.chosen !== i) return;
       const context = canvas.getContext("2d");
@@ -355,7 +355,7 @@ class Scatter {
     label.addEventListener("pointerleave", heat(-1));
     box.addEventListener("focus", () => box.matches(":focus-visible") && heat(c)());
     box.addEventListener("blur", heat(-1));
-    swatch.style.background = this.colours[c];
+    swatch.style.color = this.colours[c];
     label.append(box, swatch, this.names[c]); // as text, whatever the name is
     return { label, box, c };
   }

@@ -216,6 +216,15 @@ def test_a_comparison_has_the_last_task_of_each_run(make_run: Make, embed_task: 
     assert [[task["title"] for task in one["tasks"]] for one in islands] == [["after task 3 of 3"]] * 2
 
 
+def test_runs_of_a_comparison_have_names_that_tell_them_apart(make_run: Make) -> None:
+    runs = [
+        make_run(seed=seed, strategy_options={"lambda": value}) for seed in (1, 0) for value in (0.5, 0.1)
+    ]
+    found = re.findall(r"<summary>(.*?) <span", page_of(runs))
+    names = [f"mixed lambda={value} on toy, seed {seed}" for value in (0.1, 0.5) for seed in (0, 1)]
+    assert found == names
+
+
 def test_many_runs_share_what_a_page_may_weigh(
     make_run: Make, embed_task: EmbedTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +280,17 @@ def test_runs_of_older_versions_say_what_they_lack(make_run: Make) -> None:
     assert f"cl-bench evaluate {run.path} --evaluators umap" in page
     assert "data:image/png" in page, "the picture is what there is"
     assert "Judging, by evaluator" not in page
+
+
+def test_a_manifest_with_the_barest_facts_gives_a_page(make_run: Make, embed_task: EmbedTask) -> None:
+    run = make_run()
+    embed_task(run, 2)
+    (run.directory.task(1) / "finished.json").write_text('{"task": 1, "rows": 45}')
+    manifest = {key: run.manifest[key] for key in ("config", "versions", "tasks")}
+    (run.path / "manifest.json").write_text(json.dumps(manifest))
+    page = page_of([Run(run.directory)])
+    assert "0.900" in page, "the numbers are there"
+    assert Parsed(page).islands[0]["names"] == ["0", "1", "2"]
 
 
 def test_pictures_of_at_most_ten_tasks() -> None:
