@@ -42,24 +42,36 @@ class Scatter:
 def scatter(
     found: Mapping[int, Embedding], class_names: Sequence[str], titles: Mapping[int, str], budget: int
 ) -> Scatter | None:
-    """The embeddings after some tasks, in at most `budget` bytes; None where there are none or too few
-    would fit to say something.
+    """The embeddings after some tasks, in at most `budget` bytes: with images where they have them, without
+    where those would leave too few points to say something. None where there are too few even so.
 
     found, titles: by task; titles are what a reader calls the task. class_names: by label.
     """
-    tasks = sorted(found)
-    if not tasks:
+    if not found:
         return None
-    pictured = all(one.images is not None for one in found.values())
-    ranks = {t: _ranks(found[t], pictured) for t in tasks}
+    if all(one.images is not None for one in found.values()):
+        pictured = _scatter(found, class_names, titles, budget, pictured=True)
+        if pictured is not None:
+            return pictured
+    return _scatter(found, class_names, titles, budget, pictured=False)
+
+
+def _scatter(
+    found: Mapping[int, Embedding],
+    class_names: Sequence[str],
+    titles: Mapping[int, str],
+    budget: int,
+    pictured: bool,
+) -> Scatter | None:
+    ranks = {t: _ranks(one, pictured) for t, one in found.items()}
     most = max(int(rank.max(initial=-1)) for rank in ranks.values()) + 1
     each = min(most, _affordable(found, pictured, budget))
     while each >= max(1, min(LEAST, most)):
         packed = _packed(found, ranks, each, pictured)
         text = _json(packed, class_names, titles)
         if len(text) <= budget:
-            captions = tuple(found[t].caption for t in tasks)
-            return Scatter(text, captions, _left_out(found, ranks, each))
+            captions = tuple(one.caption for _, one in sorted(found.items()))
+            return Scatter(text, captions, _left_out(found, ranks, each, pictured))
         each = min(each - 1, int(each * budget / len(text) * SHRINK))
     return None
 
@@ -166,12 +178,16 @@ def _json(packed: dict[str, Any], class_names: Sequence[str], titles: Mapping[in
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _left_out(found: Mapping[int, Embedding], ranks: Mapping[int, np.ndarray], each: int) -> str:
+def _left_out(
+    found: Mapping[int, Embedding], ranks: Mapping[int, np.ndarray], each: int, pictured: bool
+) -> str:
     drawn = sum(len(_chosen(rank, each)) for rank in ranks.values())
     every = sum(len(one.y) for one in found.values())
-    if drawn == every:
+    bare = not pictured and any(one.images is not None for one in found.values())
+    without = ", without images" if bare else ""
+    if drawn == every and not bare:
         return ""
     return (
-        f"To keep the page light, {drawn:,} of {every:,} points are drawn: the first {each} of each class, "
-        "real and replayed; umap.png beside each task's data shows all."
+        f"To keep the page light, {drawn:,} of {every:,} points are drawn{without}: the first {each} of each "
+        "class, real and replayed; umap.png beside each task's data shows all."
     )

@@ -140,6 +140,19 @@ def test_points_keep_to_their_budget(make_run: Make, embed_task: EmbedTask, budg
     assert f"{len(classes):,} of 2,400 points" in found.left_out
 
 
+def test_images_are_left_out_where_few_points_could_have_them(make_run: Make, embed_task: EmbedTask) -> None:
+    one = embedding.read(embed_task(make_run(), 0, each=50).parent)
+    assert one is not None
+    noise = np.random.default_rng(0).integers(0, 256, (300, 3, 32, 32), dtype=np.uint8)
+    one = embedding.Embedding(one.points, one.y, one.depth, one.replay, noise, one.of, one.about)
+    found = scatter({0: one}, ["a", "b", "c"], {0: "t"}, 10_000)
+    assert found is not None
+    packed = json.loads(found.json)
+    assert packed["size"] is None
+    assert len(numbers(packed["tasks"][0]["classes"])) == 300
+    assert "300 of 300 points are drawn, without images" in found.left_out
+
+
 def test_a_budget_too_small_for_a_picture_gives_none(make_run: Make, embed_task: EmbedTask) -> None:
     run = make_run()
     one = embedding.read(embed_task(run, 0).parent)
@@ -152,18 +165,20 @@ def test_a_budget_too_small_for_a_picture_gives_none(make_run: Make, embed_task:
 def test_the_page_of_five_tasks_of_a_hundred_classes_is_below_five_megabytes(
     make_run: Make, embed_task: EmbedTask
 ) -> None:
-    """With pictures as heavy as can be: noise, at CIFAR-100's sizes."""
+    """At CIFAR-100's sizes: images as detailed as photographs, sample grids of noise, which is worse."""
     run = make_run(class_names=tuple(f"class {c}" for c in range(100)))
     manifest = json.loads((run.path / "manifest.json").read_text())
     manifest["tasks"] = [list(range(20 * t, 20 * t + 20)) for t in range(5)]
     (run.path / "manifest.json").write_text(json.dumps(manifest))
+    rows = len(run.directory.rows())
     for t in range(5):
         folder, k = run.directory.task(t), 20 * (t + 1)
         folder.mkdir(exist_ok=True)
         y = np.tile(np.repeat(np.arange(k, dtype=np.int32), 100), 2)
         replay = np.repeat(np.array([0, 1], np.uint8), 100 * k)
         of = np.flatnonzero(np.arange(len(y)) % 100 < 25).astype(np.int32)
-        images = np.random.default_rng(t).integers(0, 256, (len(of), 3, 32, 32), dtype=np.uint8)
+        coarse = np.random.default_rng(t).integers(0, 256, (len(of), 3, 8, 8), dtype=np.uint8)
+        images = coarse.repeat(4, axis=2).repeat(4, axis=3)
         points = np.random.default_rng(t).normal(size=(len(y), 2)).astype(np.float32)
         found = {"points": points, "y": y, "depth": replay.astype(np.int32), "replay": replay, "of": of}
         save_file(found | {"thumbnails": images}, folder / "umap.safetensors")
@@ -172,10 +187,12 @@ def test_the_page_of_five_tasks_of_a_hundred_classes_is_below_five_megabytes(
         labels = {"classes": np.arange(k), "distances": distances, "floor": np.ones(k)}
         save_file(labels, folder / "label_distances.safetensors")
         if t >= 3:
-            run.directory.finish(t, {"task": t, "seconds_training": 1.0, "stored_bytes": 1}, 62)
+            run.directory.finish(t, {"task": t, "seconds_training": 1.0, "stored_bytes": 1}, rows)
     page = page_of([Run(run.directory)])
     (found,) = Parsed(page).islands
     assert len(found["tasks"]) == 5
+    assert found["size"] == [32, 32]
+    assert len(numbers(found["tasks"][4]["classes"])) >= 2 * 5 * 100
     assert len(page.encode()) < 5 * MEGABYTE
     assert "To keep the page light" in page
     assert "Compressed for this page; task_04/samples.png is not." in page
