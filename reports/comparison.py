@@ -12,7 +12,7 @@ from cl_bench.reports import captions, numbers
 from cl_bench.reports.columns import FINAL, IDEALS, MOST_FURTHER, OTDD, decimals, further, ideal, standard
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
-from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number, with_interval
+from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table, number, with_interval
 
 ACC = "average_accuracy_class_il"
 OF_ONE = ", where there is one seed"

@@ -13,7 +13,7 @@ from cl_bench.finished_run import Run
 from cl_bench.reports import captions, comparison, lines, numbers, per_task
 from cl_bench.reports.columns import FD, MATRIX, OTDD
 from cl_bench.reports.definitions import Definition, Definitions
-from cl_bench.reports.table import Table
+from cl_bench.reports.cells import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

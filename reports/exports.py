@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from cl_bench.reports.table import Cell, Table, printable
+from cl_bench.reports.cells import Cell, Table, printable
 
 
 def csv(frame: pd.DataFrame) -> str:

@@ -26,7 +26,7 @@ from cl_bench.reports import comparison, numbers
 from cl_bench.reports.columns import MATRIX, ideal
 from cl_bench.reports.definitions import Definition
 from cl_bench.reports.lines import LOWER, Group, Line
-from cl_bench.reports.table import printable
+from cl_bench.reports.cells import printable
 from cl_bench.rows import ENDS
 
 # Okabe and Ito 2008 without its yellow, which is too light for a line on white.

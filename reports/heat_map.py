@@ -18,7 +18,7 @@ from cl_bench.reports import comparison
 from cl_bench.reports.definitions import Definition
 from cl_bench.reports.figures import INCHES, styled
 from cl_bench.reports.lines import Group, Line
-from cl_bench.reports.table import printable
+from cl_bench.reports.cells import printable
 
 LEAST = 4  # mixes, for a map to say more than lines
 ROW_INCHES, AROUND_INCHES = 0.22, 0.75

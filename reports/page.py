@@ -18,7 +18,7 @@ from cl_bench.reports.comparison import ACC
 from cl_bench.reports.content import Content
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
-from cl_bench.reports.table import Table, number, with_interval
+from cl_bench.reports.cells import Table, number, with_interval
 
 TEMPLATES = Path(__file__).parent / "templates"
 PICTURES = {

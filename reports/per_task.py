@@ -24,7 +24,7 @@ from cl_bench.reports.columns import (
 )
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
-from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number, with_interval
+from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table, number, with_interval
 from cl_bench.rows import ENDS
 
 LISTED_CLASSES = 4

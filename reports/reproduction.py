@@ -15,7 +15,7 @@ from cl_bench.reports.columns import ideal
 from cl_bench.reports.content import Content, Drawing, mapped
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
-from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table
+from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table
 from cl_bench.reproduction import Attempt, Reproduction
 from cl_bench.verdicts import LEAST_REPLICAS, LEAST_SEEDS, Judged
 

@@ -12,7 +12,7 @@ import pytest
 from cl_bench.finished_run import Run
 from cl_bench.reports import comparison, lines, numbers
 from cl_bench.reports.definitions import Definitions
-from cl_bench.reports.table import Table
+from cl_bench.reports.cells import Table
 
 Make = Callable[..., Run]
 
