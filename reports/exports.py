@@ -25,7 +25,7 @@ def markdown(
     parts = [f"# {_markdown(heading)}"]
     parts += [f"**{_markdown(name)}.** {_markdown(text)}" for name, text in facts]
     for table in tables:
-        parts += [f"## {_markdown(table.title)}", _markdown_table(table), _markdown(table.caption)]
+        parts += [f"## {_markdown(table.title)}", markdown_table(table), _markdown(table.caption)]
     parts += [f"**Note.** {_markdown(note)}" for note in notes]
     listed = [f"- {_markdown(text)}" for text in definitions]
     if listed:
@@ -33,7 +33,7 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
     def line(texts: Iterable[str]) -> str:
         return f"| {' | '.join(texts)} |"
 
