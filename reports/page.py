@@ -13,8 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import commands, numbers, per_task
-from cl_bench.reports.columns import DEPTH, FD, OTDD, decimals, ideal
-from cl_bench.reports.comparison import ACC
+from cl_bench.reports.columns import ACC, DEPTH, FD, OTDD, decimals, ideal
 from cl_bench.reports.content import Content
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress

@@ -80,11 +80,11 @@ class ClaimsContent(Content):
         caption = (
             f"{self._known[name].heading} after each task, over all classes seen"
             f"{f', {group.title}' if several else ''}. Line: mean over seeds; "
-            f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name])}"
+            f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name], extractors=self._known.extractors)}"
         )
         file = _file(f"{name}_{group.title}" if several else name)
         yield Drawing(file, figure, caption.rstrip())
-        yield from mapped(group, self._known[name], file)
+        yield from mapped(group, self._known, name, file)
 
 
 def _samples(group: Group) -> Iterator[Drawing]:
