@@ -18,6 +18,9 @@ _ESTIMATORS = {
     "fd": "FD in closed form between Gaussian fits",
     "cfd": "CFD as FD, the mean over classes",
     "kid": "KID, unbiased, with the cubic kernel",
+    "w2": "W₂² by exact optimal transport",
+    "sliced_w2": "sliced W₂² along 1,000 directions",
+    "sliced_otdd": "s-OTDD along random projections",
     "mmd": "MMD², unbiased, with an RBF kernel of the real median distance",
 }
 # Runs of older versions do not say what their extractor is.

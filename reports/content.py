@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from cl_bench.finished_run import Run
-from cl_bench.reports import captions, comparison, lines, numbers, per_task
+from cl_bench.reports import captions, comparison, lines, numbers, per_task, sparklines
 from cl_bench.reports.columns import ACC, CAS, FD, MATRIX, OTDD, headlines, ideal
 from cl_bench.reports.course import WORDS
 from cl_bench.reports.definitions import Definition, Definitions
@@ -35,12 +35,13 @@ class Drawing:
 
 class Content(ABC):
     """heading: one line. facts: (heading, text) to read before the tables. runs: those asked for and those
-    the tables rest on besides. wide: table.csv."""
+    the tables rest on besides. sparklines: tables for terminals. wide: table.csv."""
 
     heading: str
     facts: Sequence[tuple[str, str]] = ()
     runs: list[Run]
     tables: list[Table]
+    sparklines: Sequence[Table] = ()
     notes: list[str]
     wide: pd.DataFrame
     definitions: list[Definition]
@@ -72,7 +73,7 @@ class Single(Content):
         what = f"{run.strategy} on {run.benchmark}, generator {generator}, seed {run.seed}"
         self.heading = f"{what}: {lines.progress(run)}"
         self.runs = [run]
-        self.tables = per_task.tables(run)
+        self.tables, self.sparklines = per_task.tables(run), sparklines.of_run(run)
         self.notes = []
         if not run.finished:
             self.notes.append(f"{lines.progress(run)}; go on with: cl-bench resume {run.path}")
@@ -108,7 +109,8 @@ class Comparison(Content):
         used = [run for group in self.groups for run in group.runs]
         self.runs = list({run.path.resolve(): run for run in (*runs, *used)}.values())
         several = len(self.groups) > 1
-        self.tables, self.notes = comparison.tables(self.groups), []
+        self.tables, self.sparklines = comparison.tables(self.groups), sparklines.of_groups(self.groups)
+        self.notes = []
         for group in self.groups:
             self.notes += [f"{group.title}: {note}" if several else note for note in group.notes]
         self.wide = comparison.wide(self.groups)
@@ -152,8 +154,8 @@ class Comparison(Content):
         return (
             f"Mean ranks after the last task, 1 is best, over {by}; bounds aside. Small dots: the rank of one seed "
             f"on one benchmark, averaged over metrics; n = {units} of these, on {found.benchmarks} "
-            f"{'benchmark' if found.benchmarks == 1 else 'benchmarks'}. Large: their mean, ± their sample standard "
-            "deviation."
+            f"{'benchmark' if found.benchmarks == 1 else 'benchmarks'}; line: from the least to the greatest. "
+            "Large: their mean."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,15 @@ _LATEX = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "×": r"$\times$",
-    "λ": r"$\lambda$",
+    "·": r"$\cdot$",
+    "†": r"$^{\dagger}$",
+    "‖": r"$\|$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "∞": r"$\infty$",
+    "∝": r"$\propto$",
+    "√": r"$\surd$",
+    "½": r"$\frac{1}{2}$",
     "…": r"\ldots{}",
     "�": "?",
 }
@@ -204,4 +213,23 @@ def _latex_cell(cell: Cell) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(ch, ch) for ch in printable(text))
+    return "".join(_LATEX.get(ch) or _latex_sign(ch) for ch in unicodedata.normalize("NFC", printable(text)))
+
+
+_GREEK_CAPITALS = "ΓΔΘΛΞΠΣΥΦΨΩ"
+
+
+def _latex_sign(ch: str) -> str:
+    """A sign that pdflatex sets without further packages: letters with accents, Greek ones, raised and lowered
+    ones; "?" for any other."""
+    if ch.isascii():
+        return ch
+    name, parts = unicodedata.name(ch, ""), unicodedata.decomposition(ch).split()
+    if parts[:1] in (["<super>"], ["<sub>"]):
+        raised = "^" if parts[0] == "<super>" else "_"
+        return f"${raised}{{{''.join(chr(int(code, 16)) for code in parts[1:])}}}$"
+    if name.startswith("GREEK SMALL LETTER ") and name.count(" ") == 3:
+        return rf"$\{name.rpartition(' ')[2].lower().replace('lamda', 'lambda')}$"
+    if ch in _GREEK_CAPITALS:
+        return rf"$\{name.rpartition(' ')[2].capitalize().replace('Lamda', 'Lambda')}$"
+    return ch if name.startswith("LATIN") and ord(ch) <= 0x17F else "?"

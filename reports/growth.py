@@ -114,8 +114,8 @@ def _table(group: Group, cost: Cost, label: str) -> Table | None:
         cells.append(course_cell(power, 2, 1))
         rows.append(Row((*first_cells(line), *cells), muted=bool(line.role)))
     caption = (
-        f"{cost.doc} Exponent: p of cost ∝ (classes seen)^p, least squares in logarithms; 1 is linear, less is "
-        f"slower than that. {spread(len(shown))}{left_out(len(shown), group.num_tasks, 'task')}"
+        f"{cost.doc} Exponent: the power of the classes seen that the cost grows with, by least squares in "
+        f"logarithms; 1 is linear, less is slower. {spread(len(shown))}{left_out(len(shown), group.num_tasks, 'task')}"
     )
     title = f"{cost.title[0].upper()}{cost.title[1:]} by task: {group.title}"
     return Table(label, title, tuple(columns), tuple(rows), caption)

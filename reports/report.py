@@ -24,7 +24,7 @@ class StandardReport(Report):
         from cl_bench.reports import terminal
 
         content = self._content(runs)
-        terminal.show(content.heading, content.tables, content.notes, plain)
+        terminal.show(content.heading, [*content.tables, *content.sparklines], content.notes, plain)
 
     def write(self, runs: list[Run], folder: Path) -> list[Path]:
         """Write table.csv, rows.csv, table.md, table.tex, table.json, figures (PNG, PDF, SVG) with their captions
@@ -97,11 +97,10 @@ def _draw(drawings: Iterable[Drawing], folder: Path) -> tuple[list[Picture], lis
 
     pictures, written, captions = [], [], []
     for drawing in drawings:
-        png = figures.png(drawing.figure)
-        pictures.append(page.Picture(drawing.caption, figures.for_page(png)))
+        found = figures.files(drawing.figure)
+        pictures.append(page.Picture(drawing.caption, figures.for_page(found["png"])))
         captions.append((drawing.name, drawing.caption))
-        kinds = {"png": png, "pdf": figures.pdf(drawing.figure), "svg": figures.svg(drawing.figure)}
-        written += [files.write(folder / f"{drawing.name}.{kind}", data) for kind, data in kinds.items()]
+        written += [files.write(folder / f"{drawing.name}.{kind}", data) for kind, data in found.items()]
     if captions:
         written.append(files.write(folder / "figures.md", exports.markdown_figures(captions)))
         written.append(files.write(folder / "figures.tex", exports.latex_figures(captions)))
