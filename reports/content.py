@@ -142,9 +142,9 @@ class Comparison(Content):
         figure = growth_curves(group, look)
         if figure is not None:
             text = (
-                f"Training time and network evaluations for replay of each task against the classes seen after "
-                f"it, {group.title}: mean over seeds, n = {_seed_numbers(group)}. Dotted: growth in proportion "
-                "to the classes. Times are by the clock."
+                f"What each task cost against the classes seen after it, {group.title}: mean over seeds, "
+                f"n = {_seed_numbers(group)}. Time by the clock; network evaluations to draw replay, one per "
+                "image and step. Dotted: growth in proportion to the classes."
             )
             yield Drawing(f"cost{number}", figure, text)
 
@@ -173,7 +173,7 @@ def about_curves(group: lines.Group, name: str, known: Definitions) -> str:
     measured = {str(m) for run in group.runs for m in numbers.overall(run).columns}
     found = ideal(name, measured)
     beside = f"; dotted grey: {WORDS[found[1]]}" if found else ""
-    about = captions.distances([name], n, known.extractors) or (f"n = {n} samples." if n else "")
+    about = captions.distances([name], n, known.extractors) or (f"Each number rests on {n} samples." if n else "")
     along = "generation" if all(run.stationary for run in group.runs) else "task"
     return (
         f"{known[name].heading} after each {along}, over all classes seen, {group.title}. Line: mean over seeds; "
@@ -188,7 +188,7 @@ def mapped(group: lines.Group, known: Definitions, name: str, file: str) -> Iter
     figure = heat_map(group, known[name])
     if figure is not None:
         n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
-        about = captions.distances([name], n, known.extractors) or (f"n = {n} samples." if n else "")
+        about = captions.distances([name], n, known.extractors) or (f"Each number rests on {n} samples." if n else "")
         text = (
             f"{known[name].heading} by how much synthetic data is in the mix, {group.title}; mean over seeds, "
             f"n = {_seed_numbers(group)}. {about}"

@@ -28,7 +28,7 @@ from cl_bench.reports.cells import printable
 from cl_bench.rows import ENDS
 
 INCHES, WIDE_INCHES, DPI = 3.3, 6.9, 300  # one column of a paper, and two
-PAGE_SCALE, PAGE_COLOURS = 0.7, 96
+PAGE_SCALE, PAGE_COLOURS = 0.7, 128
 AXES_INCHES, LEGEND_ROW_INCHES = 2.1, 0.165
 ANNOTATED_TASKS = 10
 LOG_ABOVE = 4
@@ -221,7 +221,8 @@ def for_page(png: bytes) -> bytes:
         size = tuple(round(PAGE_SCALE * side) for side in picture.size)
         small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.quantize(PAGE_COLOURS, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    few = small.quantize(PAGE_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 

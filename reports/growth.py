@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from cl_bench.finished_run import Run
 from cl_bench.reports.cells import Column, Row, Table
 from cl_bench.reports.course import course_cell, first_cells, leading, left_out, shown_tasks, spread
 from cl_bench.reports.lines import Group, Line
+from cl_bench.reports.numbers import KEPT
 from cl_bench.reports.over_seeds import Statistic, statistic
 
 
@@ -51,10 +53,14 @@ COSTS = (
 )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=KEPT)
+def _costs(run: Run) -> list[dict[str, Any]]:
+    return run.costs
+
+
 def costs(run: Run, key: str) -> tuple[float, ...]:
     """A cost of each finished task; NaN where it was not measured."""
-    found = [cost.get(key) for cost in run.costs]
+    found = [cost.get(key) for cost in _costs(run)]
     return tuple(math.nan if value is None else float(value) for value in found)
 
 

@@ -66,7 +66,7 @@ def ranks(groups: Sequence[Group]) -> Ranks | None:
         for runs in _by_seed([lines[name] for name in names]):
             blocks = []
             for metric in metrics:
-                values = [numbers.at(numbers.overall(run), group.num_tasks - 1, metric) for run in runs]
+                values = [numbers.of(run, metric, group.num_tasks - 1) for run in runs]
                 known = [value for value in values if value is not None and math.isfinite(value)]
                 if len(known) == len(names):
                     blocks.append(places(known, bool(definitions[metric].higher_is_better)))
