@@ -155,7 +155,7 @@ _COLUMNS = {
 
 
 def _column(values: Sequence[Any], kind: str) -> Any:
-    """`values` as an array of `kind`, None as missing. pandas would guess first, which takes twice as long."""
+    """`values` as an array of `kind`, None as missing. pandas would guess, and take twice as long."""
     import numpy as np
     import pandas as pd
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from cl_bench.finished_run import Run
-from cl_bench.reports.definitions import SLOPE, Definitions
 from cl_bench.reports.cells import digits
+from cl_bench.reports.definitions import SLOPE, Definitions
 from cl_bench.rows import ENDS
 
 MATRIX = "accuracy_class_il"

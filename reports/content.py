@@ -12,10 +12,10 @@ import pandas as pd
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, comparison, lines, numbers, per_task, sparklines
+from cl_bench.reports.cells import Table
 from cl_bench.reports.columns import ACC, CAS, FD, MATRIX, OTDD, headlines, ideal
 from cl_bench.reports.course import WORDS
 from cl_bench.reports.definitions import Definition, Definitions
-from cl_bench.reports.cells import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,9 +94,8 @@ class Single(Content):
             figure = figures.drift(run, self._known[name])
             if figure is not None:
                 n = captions.span(numbers.sizes(run, name, "all"))
-                caption = (
-                    f"{self._known[name].heading} over all classes seen. {captions.distances([name], n, self._known.extractors)}"
-                )
+                about = captions.distances([name], n, self._known.extractors)
+                caption = f"{self._known[name].heading} over all classes seen. {about}"
                 yield Drawing(file, figure, caption)
 
 
@@ -129,7 +128,9 @@ class Comparison(Content):
         for index, group in enumerate(self.groups, start=1):
             yield from self._of_group(group, f"_{index}" if len(self.groups) > 1 else "", look)
 
-    def _of_group(self, group: lines.Group, number: str, look: Mapping[lines.Line, Look]) -> Iterator[Drawing]:
+    def _of_group(
+        self, group: lines.Group, number: str, look: Mapping[lines.Line, Look]
+    ) -> Iterator[Drawing]:
         from cl_bench.reports import figures
         from cl_bench.reports.growth_curves import growth_curves
 
@@ -152,10 +153,10 @@ class Comparison(Content):
         by = ", ".join(self._known[name].heading for name in found.metrics)
         units = len(next(iter(found.units.values())))
         return (
-            f"Mean ranks after the last task, 1 is best, over {by}; bounds aside. Small dots: the rank of one seed "
-            f"on one benchmark, averaged over metrics; n = {units} of these, on {found.benchmarks} "
-            f"{'benchmark' if found.benchmarks == 1 else 'benchmarks'}; line: from the least to the greatest. "
-            "Large: their mean."
+            f"Mean ranks after the last task, 1 is best, over {by}; bounds aside. Small dots: the rank of "
+            f"one seed on one benchmark, averaged over metrics; n = {units} of these, on {found.benchmarks} "
+            f"{'benchmark' if found.benchmarks == 1 else 'benchmarks'}; line: from the least to the "
+            "greatest. Large: their mean."
         )
 
 
@@ -173,11 +174,13 @@ def about_curves(group: lines.Group, name: str, known: Definitions) -> str:
     measured = {str(m) for run in group.runs for m in numbers.overall(run).columns}
     found = ideal(name, measured)
     beside = f"; dotted grey: {WORDS[found[1]]}" if found else ""
-    about = captions.distances([name], n, known.extractors) or (f"Each number rests on {n} samples." if n else "")
+    about = captions.distances([name], n, known.extractors) or (
+        f"Each number rests on {n} samples." if n else ""
+    )
     along = "generation" if all(run.stationary for run in group.runs) else "task"
     return (
-        f"{known[name].heading} after each {along}, over all classes seen, {group.title}. Line: mean over seeds; "
-        f"band: ± sample standard deviation{beside}; n = {_seed_numbers(group)}. {about}"
+        f"{known[name].heading} after each {along}, over all classes seen, {group.title}. Line: mean over "
+        f"seeds; band: ± sample standard deviation{beside}; n = {_seed_numbers(group)}. {about}"
     ).rstrip()
 
 
@@ -188,10 +191,12 @@ def mapped(group: lines.Group, known: Definitions, name: str, file: str) -> Iter
     figure = heat_map(group, known[name])
     if figure is not None:
         n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
-        about = captions.distances([name], n, known.extractors) or (f"Each number rests on {n} samples." if n else "")
+        about = captions.distances([name], n, known.extractors) or (
+            f"Each number rests on {n} samples." if n else ""
+        )
         text = (
-            f"{known[name].heading} by how much synthetic data is in the mix, {group.title}; mean over seeds, "
-            f"n = {_seed_numbers(group)}. {about}"
+            f"{known[name].heading} by how much synthetic data is in the mix, {group.title}; mean over "
+            f"seeds, n = {_seed_numbers(group)}. {about}"
         )
         yield Drawing(f"{file}_map", figure, text.rstrip())
 

@@ -65,7 +65,7 @@ def markdown_figures(captions: Iterable[tuple[str, str]]) -> str:
 
 
 def json_text(content: Content) -> str:
-    """Everything that the tables say, with the numbers behind each cell, not rounded; null where there is none.
+    """Everything that the tables say, with the numbers behind each cell, not rounded; null: none.
 
     {heading, notes, metrics: [{name, title, higher_is_better, doc}], tables: [{name, title, caption, columns:
     [{heading, group}], rows: [{muted, cells: [{text, best, numbers}]}]}]}
@@ -92,7 +92,8 @@ def _json_table(table: Table) -> dict[str, Any]:
             {
                 "muted": row.muted,
                 "cells": [
-                    {"text": cell.text, "best": cell.strong, "numbers": _finite(cell.raw)} for cell in row.cells
+                    {"text": cell.text, "best": cell.strong, "numbers": _finite(cell.raw)}
+                    for cell in row.cells
                 ],
             }
             for row in table.rows
@@ -220,8 +221,8 @@ _GREEK_CAPITALS = "ΓΔΘΛΞΠΣΥΦΨΩ"
 
 
 def _latex_sign(ch: str) -> str:
-    """A sign that pdflatex sets without further packages: letters with accents, Greek ones, raised and lowered
-    ones; "?" for any other."""
+    """A sign that pdflatex sets without further packages: letters with accents, Greek ones, raised and
+    lowered ones; "?" for any other."""
     if ch.isascii():
         return ch
     name, parts = unicodedata.name(ch, ""), unicodedata.decomposition(ch).split()

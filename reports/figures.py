@@ -20,11 +20,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import numbers, over_seeds
+from cl_bench.reports.cells import printable
 from cl_bench.reports.columns import CAS, MATRIX, ideal
 from cl_bench.reports.definitions import Definition
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.looks import GREY, MARKERS, PALETTE, Look, looks
-from cl_bench.reports.cells import printable
 from cl_bench.rows import ENDS
 
 INCHES, WIDE_INCHES, DPI = 3.3, 6.9, 300  # one column of a paper, and two
@@ -139,8 +139,8 @@ def curves(
 ) -> Figure | None:
     """`definition` after each task, a line per configuration: mean over seeds, band ± std; None without.
 
-    theory: name of a line to what theory gives after each task, drawn over it. look: of each line, where other
-    figures show the same lines.
+    theory: name of a line to what theory gives after each task, drawn over it. look: of each line, where
+    other figures show the same lines.
     """
     look = look or looks([group])
     known = [
@@ -218,8 +218,8 @@ def for_page(png: bytes) -> bytes:
     from PIL import Image
 
     with Image.open(io.BytesIO(png)) as picture:
-        size = tuple(round(PAGE_SCALE * side) for side in picture.size)
-        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        width, height = (round(PAGE_SCALE * side) for side in picture.size)
+        small = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     few = small.quantize(PAGE_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(buffer, "png", optimize=True)

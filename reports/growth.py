@@ -41,8 +41,8 @@ COSTS = (
         "seconds_training",
         "training time",
         "s",
-        "Seconds of a task's learning by the clock, the drawing of replay included; comparable on one machine "
-        "that did nothing else.",
+        "Seconds of a task's learning by the clock, the drawing of replay included; comparable on one "
+        "machine that did nothing else.",
     ),
     Cost(
         "network_evaluations",
@@ -121,10 +121,12 @@ def _table(group: Group, cost: Cost, label: str) -> Table | None:
         rows.append(Row((*first_cells(line), *cells), muted=bool(line.role)))
     caption = (
         f"{cost.doc} Exponent: the power of the classes seen that the cost grows with, by least squares in "
-        f"logarithms; 1 is linear, less is slower. {spread(len(shown))}{left_out(len(shown), group.num_tasks, 'task')}"
+        f"logarithms; 1 is linear, less is slower. {spread(len(shown))}"
+        f"{left_out(len(shown), group.num_tasks, 'task')}"
     )
     title = f"{cost.title[0].upper()}{cost.title[1:]} by task: {group.title}"
     return Table(label, title, tuple(columns), tuple(rows), caption)
+
 
 def log_slope(x: Sequence[float], y: Sequence[float]) -> float:
     """Least-squares slope of log y against log x where both are positive; NaN with fewer than three x."""

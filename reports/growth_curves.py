@@ -60,7 +60,7 @@ def _linear(ax: Axes, classes: np.ndarray, lines: Mapping[Line, np.ndarray]) -> 
     low, high = ax.get_ylim()
     wider = max(1.0, (LEAST_RANGE / (high / low)) ** 0.5)
     ax.set_ylim(low / wider, high * wider)
-    look = {"color": GREY, "linestyle": (0, (1, 1.5)), "linewidth": 0.9, "zorder": 1}
+    look: Look = {"color": GREY, "linestyle": (0, (1, 1.5)), "linewidth": 0.9, "zorder": 1}
     ax.plot(classes, middle * classes, label="linear", **look)
 
 

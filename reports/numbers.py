@@ -15,7 +15,6 @@ from cl_bench.finished_run import Run
 from cl_bench.reports.columns import OTDD, OTDD_SLOPE
 from cl_bench.rows import ENDS
 
-
 # Runs whose numbers are kept at hand; a report asks for the same ones many times.
 KEPT = 1024
 
@@ -75,8 +74,8 @@ def at(overall: pd.DataFrame, after_task: int, metric: str) -> float | None:
     """One number of an `overall` frame; None when it is not there."""
     if metric not in overall.columns or after_task not in overall.index:
         return None
-    value = float(overall.at[after_task, metric])
-    return value if value == value else None
+    value = overall.at[after_task, metric]
+    return float(value) if isinstance(value, float) and value == value else None
 
 
 def of(run: Run, metric: str, after_task: int) -> float | None:

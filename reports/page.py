@@ -12,12 +12,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cl_bench.finished_run import Run
+from cl_bench.options import value_text
 from cl_bench.reports import commands, numbers, per_task
+from cl_bench.reports.cells import Table, number, with_interval
 from cl_bench.reports.columns import ACC, DEPTH, FD, OTDD, decimals, ideal
 from cl_bench.reports.content import Content
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
-from cl_bench.reports.cells import Table, number, with_interval
 
 TEMPLATES = Path(__file__).parent / "templates"
 PICTURES = {
@@ -180,7 +181,7 @@ def render(content: Content, pictures: list[Picture]) -> str:
 
 
 def _options(options: dict[str, Any] | None) -> str:
-    return ", ".join(f"{key}={commands.value_text(value)}" for key, value in (options or {}).items())
+    return ", ".join(f"{key}={value_text(value)}" for key, value in (options or {}).items())
 
 
 def _versions(versions: dict[str, str]) -> str:

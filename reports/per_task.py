@@ -8,6 +8,7 @@ import pandas as pd
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, numbers
+from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table, number, with_interval
 from cl_bench.reports.columns import (
     ACCURACY,
     DRIFT,
@@ -24,7 +25,6 @@ from cl_bench.reports.columns import (
 )
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
-from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table, number, with_interval
 from cl_bench.rows import ENDS
 
 LISTED_CLASSES = 4
@@ -172,7 +172,9 @@ def _distance_by_task(run: Run, definitions: Definitions, by_task: pd.DataFrame)
         )
         for t in by_task.index
     ]
-    about = captions.distances([OTDD], captions.span(numbers.sizes(run, OTDD, "task")), definitions.extractors)
+    about = captions.distances(
+        [OTDD], captions.span(numbers.sizes(run, OTDD, "task")), definitions.extractors
+    )
     caption = f"{heading} on the classes of each task, floor in brackets. {about}"
     caption += captions.intervals([f"{OTDD}:{ENDS[0]}"] if ends else [])
     return Table("otdd-by-task", f"{definitions[OTDD].title} by task", tuple(columns), tuple(rows), caption)
@@ -230,7 +232,7 @@ def _cell(value: float | None, places: int, ends: tuple[float, float] | None = N
     text = number(value, places)
     if text == NOTHING:
         return Cell(text)
-    around = dict(zip(ENDS, ends, strict=True)) if ends else {}
+    around: dict[str, float | None] = dict(zip(ENDS, ends, strict=True)) if ends else {}
     return Cell(with_interval(text, ends, places), raw={"value": value} | around)
 
 

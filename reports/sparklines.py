@@ -1,7 +1,7 @@
 """How each metric went, in one line of text: ▂▃▅▇ over the tasks. For terminals only.
 
-They stand in a table of their own behind the others, in plain text as well, so that no column of numbers has a
-picture in it; where a stream cannot spell the blocks they become ".:-=+*#%".
+They stand in a table of their own behind the others, in plain text as well, so that no column of numbers has
+a picture in it; where a stream cannot spell the blocks they become ".:-=+*#%".
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from cl_bench.finished_run import Run
 from cl_bench.reports import numbers
 from cl_bench.reports.cells import Cell, Column, Row, Table, number
-from cl_bench.reports.columns import DRIFT, ACCURACY, decimals, further, headlines
+from cl_bench.reports.columns import ACCURACY, DRIFT, decimals, further, headlines
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group
 from cl_bench.reports.over_seeds import after

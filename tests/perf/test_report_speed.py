@@ -102,7 +102,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         rows = [make(root, strategy, seed) for strategy in STRATEGIES for seed in range(SEEDS)]
-    # Torch is there for other tests only: a report does not import it, and its objects are not to be searched.
+    # Torch is there for other tests only: a report does not import it; its objects are not searched.
     gc.collect()
     gc.freeze()
     print(f"\n{len(rows)} runs of {TASKS} tasks, {sum(rows):,} rows")
@@ -110,7 +110,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def timed(what: str, function: Callable[[], object]) -> float:
-    """Seconds of processor time, the less of two goes, of which the first imports; both clocks are printed."""
+    """Seconds of processor time, the less of two goes, of which the first imports; both are printed."""
     least = float("inf")
     for _ in range(2):
         wall, processor = time.perf_counter(), time.process_time()

@@ -50,7 +50,7 @@ def make_run(tmp_path: Path) -> Make:
         versions: dict[str, str] | None = None,
         **config: Any,
     ) -> Run:
-        """otdd: one for all tasks, or one after each. costs: of all tasks or of each, beside its seconds and bytes.
+        """otdd: one for all tasks, or one after each. costs: of all tasks or each, beside seconds and bytes.
         extra: (name, title, higher_is_better, value) of metrics that only a third party knows."""
         resolved = {
             "strategy": strategy,

@@ -59,7 +59,10 @@ def test_options_that_tell_apart_somewhere_are_named_everywhere(make_run: Make) 
     runs = [make_run(strategy_options={"lambda": v, "width": 8}) for v in (0.5, 1.0)]
     runs += [make_run(strategy_options={"lambda": 1.0, "width": 64}, benchmark="zoo")]
     named = across.by_name(lines.groups(runs))
-    assert [list(names) for names in named] == [["mixed lambda=0.5", "mixed lambda=1.0"], ["mixed lambda=1.0"]]
+    assert [list(names) for names in named] == [
+        ["mixed lambda=0.5", "mixed lambda=1.0"],
+        ["mixed lambda=1.0"],
+    ]
     acc = across.across(lines.groups(runs))[0]
     assert "Not alike on all benchmarks: width." in acc.caption
 

@@ -11,8 +11,8 @@ import pytest
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import comparison, course, lines, numbers, over_seeds
-from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.cells import Table
+from cl_bench.reports.definitions import Definitions
 
 Make = Callable[..., Run]
 

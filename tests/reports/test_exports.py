@@ -45,9 +45,11 @@ def test_json_has_the_numbers_behind_the_text(make_run: Make) -> None:
     assert acc["numbers"] == {"mean": pytest.approx(0.8), "std": pytest.approx(0.1), "n": 3}
     otdd = mixed["cells"][headings.index("OTDD ↓ (floor)")]
     mean = sum(0.1 + s / 3 for s in range(3)) / 3
-    assert otdd["numbers"] == {"mean": pytest.approx(mean, abs=1e-15), "std": pytest.approx(1 / 3), "n": 3} | {
-        "floor": 0.125
-    }
+    assert otdd["numbers"] == {
+        "mean": pytest.approx(mean, abs=1e-15),
+        "std": pytest.approx(1 / 3),
+        "n": 3,
+    } | {"floor": 0.125}
     assert {metric["name"] for metric in told["metrics"]} >= {"average_accuracy_class_il", "otdd:classifier"}
     assert any("No upper bound" in note for note in told["notes"])
     assert {"across-1", "course-1-1", "cost-1-1", "final-2"} <= set(tables)
@@ -72,7 +74,9 @@ def test_captions_lie_beside_the_figures(make_run: Make, tmp_path: Path) -> None
     for name in figures:
         assert f"]({name}.png)" in told
         assert rf"\includegraphics{{{name}.pdf}}" in latex
-    (otdd,) = (line for line in told.splitlines() if line.startswith("OTDD ↓ after each task") and "toy" in line)
+    (otdd,) = (
+        line for line in told.splitlines() if line.startswith("OTDD ↓ after each task") and "toy" in line
+    )
     assert "n = 1 to 3 seeds" in otdd
     assert "n = 40 to 42 on each side" in otdd
     assert "Extractor: frozen reference classifier" in otdd
@@ -103,7 +107,7 @@ def test_latex_compiles(make_run: Make, tmp_path: Path) -> None:
     ]
     rows = [Row((Cell(m.title, strong=True), Cell(m.doc))) for m in definitions]
     columns = (Column("title", numeric=False), Column("what", numeric=False))
-    signs = captions.ARROWS + captions.tests([]) + "∞ ½ é ü ń α † ≤ ✗ 漢"
+    signs = captions.ARROWS + captions.significance([]) + "∞ ½ é ü ń α † ≤ ✗ 漢"
     titles = Table("titles", "All titles", columns, tuple(rows), signs)
     (tmp_path / "titles.tex").write_text(exports.latex([titles]), encoding="utf-8")
     (tmp_path / "paper.tex").write_text(
