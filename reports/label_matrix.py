@@ -5,6 +5,7 @@ Small maps side by side, at one scale: what drifts is seen from one to the next.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cl_bench.reports import tensors
-from cl_bench.reports.table import printable
+from cl_bench.reports.cells import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 FILE = "label_distances.safetensors"
 NAMED, LONG = 10, 8  # classes, up to which each has its name at the axis, and characters of it
 COLUMNS = 5
-INCHES, ABOVE, BAR = 1.75, 0.45, 0.8
+INCHES, ABOVE, BAR, DPI = 1.75, 0.45, 0.8, 220
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,7 @@ def maps(found: Mapping[int, LabelMatrix], class_names: Sequence[str], word: str
     columns = min(COLUMNS, len(found))
     rows = -(-len(found) // columns)
     with styled():
-        figure = Figure(
-            figsize=(INCHES * columns + BAR, (INCHES + ABOVE) * rows), dpi=160, layout="constrained"
-        )
+        figure = Figure(figsize=(INCHES * columns + BAR, (INCHES + ABOVE) * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
         for ax in axes.flat[len(found) :]:
             ax.set_visible(False)
@@ -111,6 +110,18 @@ def maps(found: Mapping[int, LabelMatrix], class_names: Sequence[str], word: str
         bar.set_label("W₂², squared feature units")
         bar.outline.set_visible(False)
     return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure for a page, which alone has it. The same numbers give the same bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from cl_bench.reports.figures import styled
+
+    buffer = io.BytesIO()
+    with styled():
+        FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def _name(class_names: Sequence[str], c: int) -> str:

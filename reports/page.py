@@ -20,15 +20,15 @@ from markupsafe import Markup
 
 import cl_bench
 from cl_bench.finished_run import Run
+from cl_bench.options import value_text
 from cl_bench.reports import commands, embedding, label_matrix, numbers, per_task
-from cl_bench.reports.columns import DEPTH, FD, OTDD, decimals, ideal
-from cl_bench.reports.comparison import ACC
+from cl_bench.reports.cells import Table, number, with_interval
+from cl_bench.reports.columns import ACC, DEPTH, FD, OTDD, decimals, ideal
 from cl_bench.reports.content import Comparison, Content
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
 from cl_bench.reports.pictures import Picture, lighter
 from cl_bench.reports.scatter import Scatter, scatter
-from cl_bench.reports.table import Table, number, with_interval
 from cl_bench.reports.task_pictures import UMAP, TaskPictures, shown, task_pictures
 from cl_bench.reports.where_time_went import Timeline, timeline
 
@@ -196,15 +196,15 @@ class RunSection:
     @cached_property
     def label_maps(self) -> Picture | None:
         """Distances of classes after each task shown; drawn where the page is about this run alone."""
-        from cl_bench.reports import figures
-
         read = {t: label_matrix.read(self.run.directory.task(t)) for t in self._shown if self._every_task}
         found = {t: matrix for t, matrix in read.items() if matrix is not None}
         figure = label_matrix.maps(found, self._class_names, self.word)
         if figure is None:
             return None
         width = round(figure.get_size_inches()[0] * PIXELS_PER_INCH)
-        return Picture(label_matrix.caption(found, self.word), figures.png(figure), wide=True, width=width)
+        return Picture(
+            label_matrix.caption(found, self.word), label_matrix.png(figure), wide=True, width=width
+        )
 
     @property
     def has_pictures(self) -> bool:
@@ -300,7 +300,7 @@ def _contents(
 
 
 def _options(options: dict[str, Any] | None) -> str:
-    return ", ".join(f"{key}={commands.value_text(value)}" for key, value in (options or {}).items())
+    return ", ".join(f"{key}={value_text(value)}" for key, value in (options or {}).items())
 
 
 def _versions(versions: dict[str, str]) -> str:

@@ -48,7 +48,7 @@ def make_run(tmp_path: Path) -> Make:
         seed: int = 0,
         acc: float = 0.9,
         otdd: float | tuple[float, ...] | None = 0.5,
-        costs: dict[str, Any] | None = None,
+        costs: dict[str, Any] | tuple[dict[str, Any], ...] | None = None,
         finished: int = 3,
         class_names: tuple[str, ...] = ("cat", "dog", "owl"),
         root: Path = tmp_path / "runs",
@@ -56,7 +56,7 @@ def make_run(tmp_path: Path) -> Make:
         versions: dict[str, str] | None = None,
         **config: Any,
     ) -> Run:
-        """otdd: one for all tasks, or one after each. costs: of each task, beside its seconds and bytes.
+        """otdd: one for all tasks, or one after each. costs: of all tasks or each, beside seconds and bytes.
         extra: (name, title, higher_is_better, value) of metrics that only a third party knows."""
         resolved = {
             "strategy": strategy,
@@ -126,7 +126,8 @@ def make_run(tmp_path: Path) -> Make:
                     add(t, "otdd:classifier", now + i, i)
                     add(t, "otdd:classifier", now + i, i, i)
             measured = {"task": t, "seconds_training": 1.5, "stored_bytes": 2_000_000}
-            directory.finish(t, measured | (costs or {}), len(directory.rows()))
+            own = costs[t] if isinstance(costs, tuple) else costs or {}
+            directory.finish(t, measured | own, len(directory.rows()))
         return Run(directory)
 
     return make

@@ -61,8 +61,9 @@ def write(runs: list[Run], folder: Path) -> dict[str, str]:
 def test_files_of_one_run(make_run: Make, tmp_path: Path) -> None:
     found = write([make_run()], tmp_path / "new" / "report")
     assert list(found) == [
-        *("table.csv", "rows.csv", "table.md", "table.tex"),
-        *("accuracy_matrix.png", "accuracy_matrix.pdf", "drift_otdd.png", "drift_otdd.pdf", "index.html"),
+        *("table.csv", "rows.csv", "table.md", "table.tex", "table.json"),
+        *("accuracy_matrix.png", "accuracy_matrix.pdf", "accuracy_matrix.svg"),
+        *("drift_otdd.png", "drift_otdd.pdf", "drift_otdd.svg", "figures.md", "figures.tex", "index.html"),
     ]
 
 
@@ -98,7 +99,8 @@ def test_latex_is_escaped(make_run: Make, tmp_path: Path) -> None:
     ]
     assert r"a\_b\&c" in text
     assert r"50\%\$x\textasciicircum{}2\#\{\textasciitilde{}\textbackslash{}" in text
-    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
+    # Final values, and the courses of ACC, OTDD and CAS.
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 5
     assert r"$\uparrow$" in text
     assert r"$\downarrow$" in text
     plain = re.sub(r"\\[&%$#_{}]", "", text)
