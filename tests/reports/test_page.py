@@ -452,3 +452,12 @@ def test_ten_colours_stay_apart_for_colour_blind_readers(kind: str) -> None:
     lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
     distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
     assert distances[np.triu_indices(10, 1)].min() > 15
+
+
+def test_samples_of_text_are_shown_as_text(make_run: Make) -> None:
+    run = make_run()
+    (run.directory.task(2) / "samples.txt").write_text(f"=== replay 1\n{EVIL}\n" + "word " * 5000)
+    page = page_of([run])
+    assert "=== replay 1\n&lt;/script&gt;" in page
+    assert EVIL not in page
+    assert 4_000 < page.count("word ") * 5 < 6_100, "the beginning"
