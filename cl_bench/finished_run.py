@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,12 +99,15 @@ class Run:
         `class` are <NA> where a number is about all of them."""
         import pandas as pd
 
-        rows = [row.as_dict() for row in self.directory.rows()]
+        records = self.directory.records()
         later = self._evaluation.get("rows", [])
-        known = {tuple(row[key] for key in _KEY) for row in later}
-        rows = [row for row in rows if tuple(row[key] for key in _KEY) not in known] + later
-        rows.sort(key=lambda row: row["after_task"])
-        return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+        if later:
+            known = {tuple(record[key] for key in _KEY) for record in later}
+            records = [r for r in records if tuple(r[key] for key in _KEY) not in known] + later
+        columns = list(zip(*map(itemgetter(*_COLUMNS), records), strict=True)) or [()] * len(_COLUMNS)
+        parts = zip(_COLUMNS.items(), columns, strict=True)
+        rows = pd.DataFrame({name: _column(values, kind) for (name, kind), values in parts})
+        return rows.sort_values("after_task", kind="stable", ignore_index=True)
 
     @property
     def costs(self) -> list[dict[str, Any]]:
@@ -149,6 +154,20 @@ _COLUMNS = {
 }
 
 
+def _column(values: Sequence[Any], kind: str) -> Any:
+    """`values` as an array of `kind`, None as missing. pandas would guess, and take twice as long."""
+    import numpy as np
+    import pandas as pd
+
+    if kind == "str":
+        return pd.array(np.array(values, dtype=object), dtype="str")
+    if kind == "Int64":
+        known = np.array(values, dtype=float)
+        missing = np.isnan(known)
+        return pd.arrays.IntegerArray(np.where(missing, 0, known).astype("int64"), missing)
+    return np.array(values, dtype=kind)
+
+
 def compare(runs: list[Run], folder: str | Path | None = None) -> None:
     """Print the comparison of `runs`, with its bounds; with `folder`, write its files there too."""
     report = reports.get("default")()
@@ -162,8 +181,8 @@ def load_run(run: str | Path, output: str | Path = DEFAULT_OUTPUT) -> Run:
     return Run(locate(str(run), Path(output)))
 
 
-def load_runs(output: str | Path = DEFAULT_OUTPUT) -> list[Run]:
-    """All runs below `output`. Raises UserError when there are none."""
+def find_runs(output: str | Path = DEFAULT_OUTPUT) -> list[Run]:
+    """All runs below `output`, finished or not. Raises UserError when there are none."""
     runs = [Run(directory) for directory in find(Path(output))]
     if not runs:
         raise UserError(f"no runs below {output}; make one with `cl-bench run`")
