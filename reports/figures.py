@@ -272,7 +272,7 @@ def legend(figure: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     characters = round(LEGEND_CHARACTERS * figure.get_figwidth() / INCHES)
     columns = min(max(1, characters // (max(map(len, labels)) + 4)), 4, len(labels))
-    labels = ["\n".join(textwrap.wrap(label, LEGEND_CHARACTERS)) for label in labels]
+    labels = ["\n".join(textwrap.wrap(label, LEGEND_CHARACTERS, break_on_hyphens=False)) for label in labels]
     rows = -(-sum(label.count("\n") + 1 for label in labels) // columns)
     figure.set_figheight(AXES_INCHES + LEGEND_ROW_INCHES * rows)
     figure.legend(

@@ -86,7 +86,7 @@ def heat_map(group: Group, definition: Definition) -> Figure | None:
             for (i, t), value in np.ndenumerate(values):
                 if np.isfinite(value):
                     colour = "black" if norm(value) > 0.55 else "white"
-                    ax.text(t + 1, i, f"{value:.2g}", ha="center", va="center", color=colour, fontsize=7)
+                    ax.text(t + 1, i, _two_digits(value), ha="center", va="center", color=colour, fontsize=7)
         ax.set_yticks(range(len(values)), mixes.texts)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
         ax.tick_params(length=0)
@@ -100,3 +100,8 @@ def heat_map(group: Group, definition: Definition) -> Figure | None:
         bar.set_label(printable(definition.heading))
         bar.outline.set_visible(False)
     return figure
+
+
+def _two_digits(value: float) -> str:
+    """ "0.20", "1.6", "12"."""
+    return f"{value:#.2g}".rstrip(".")

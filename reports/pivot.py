@@ -151,9 +151,7 @@ def _document(
     seeds = " to ".join(dict.fromkeys(str(n) for n in (counts[:1] + counts[-1:])))
     what = {"mean±std": "mean ± sample standard deviation over seeds", "mean": "mean over seeds"}
     caption = f"{', '.join(metrics)}: {what.get(style, style)}, n = {seeds or 0} seeds"
-    made = Table(
-        "table", ", ".join(metrics), tuple(heads), tuple(rows), f"{caption}."
-    )
+    made = Table("table", ", ".join(metrics), tuple(heads), tuple(rows), f"{caption}.")
     return exports.latex([made]) if format == "latex" else exports.markdown_table(made) + "\n"
 
 
