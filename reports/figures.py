@@ -193,10 +193,9 @@ def curves(
 
 
 def line_labels(lines: Sequence[Line]) -> dict[Line, str]:
-    """What the legend calls each line: its generator only where generators differ."""
+    """What the legend calls each line: with its generator only where the name is another one's too."""
     names = [line.name for line in lines]
-    several = len({line.generator for line in lines if not line.role}) > 1
-    return {line: _label(line, several or names.count(line.name) > 1) for line in lines}
+    return {line: _label(line, names.count(line.name) > 1) for line in lines}
 
 
 def files(figure: Figure) -> dict[str, bytes]:
