@@ -88,6 +88,7 @@ def heat_map(group: Group, definition: Definition) -> Figure | None:
             extent=(0.5, tasks + 0.5, -0.5, len(values) - 0.5),
         )
         if tasks <= ANNOTATED_COLUMNS:
+            figures = 3 if 0 < high < CLOSE * low else 2
             for (i, t), value in np.ndenumerate(values):
                 if np.isfinite(value):
                     colour = "black" if norm(value) > 0.55 else "white"
