@@ -43,8 +43,10 @@ MOST_HEADLINES = 4
 # Decimals of the standard columns; the scale of other metrics is not known beforehand.
 _DECIMALS = dict.fromkeys((MATRIX, *ACCURACY, *DRIFT, OTDD_SLOPE), 3) | {DEPTH: 2}
 
-# In table.csv, not in the tables for people: the class-IL figure is the one that counts.
+# In table.csv, not in the tables for people: the class-IL figure is the one that counts, and CAS has its real
+# data beside it.
 _UNSHOWN = {
+    "cas_ratio",
     "average_incremental_accuracy_task_il",
     "backward_transfer_task_il",
     "forgetting_task_il",

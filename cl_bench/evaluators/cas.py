@@ -32,6 +32,7 @@ class CAS(Evaluator):
     metrics: ClassVar[dict[str, Metric]] = {
         "cas": Metric("CAS", True, "train on synthetic, test on real (Ravuri and Vinyals 2019)", "bootstrap"),
         "cas:real": Metric("CAS real", None, "the same classifier and budget trained on real data"),
+        "cas_ratio": Metric("CAS / real", True, "CAS as a share of what real data give; 1: nothing is lost"),
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
@@ -41,6 +42,7 @@ class CAS(Evaluator):
         tests = {i: stream.test[i] for i in evidence.groups}
         everything = concat(tests.values())
         steps = max(math.ceil(PASSES * len(real) / BATCH), LEAST_STEPS)
+        synthetic: dict[int | None, float] = {}
         for metric, train in (("cas", evidence.samples), ("cas:real", real)):
             with isolated(0, "cas"):
                 probe = Classifier(stream.spec, evidence.device)
@@ -55,3 +57,7 @@ class CAS(Evaluator):
                 value = right.double().mean().item()
                 ends = None if train is real else evidence.intervals.of_shares(right.numpy())
                 yield Measurement(metric, value, len(test), on_task, interval=ends)
+                if train is not real:
+                    synthetic[on_task] = value
+                elif value > 0:
+                    yield Measurement("cas_ratio", synthetic[on_task] / value, len(test), on_task)

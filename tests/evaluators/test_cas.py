@@ -34,3 +34,8 @@ def test_real_and_synthetic_have_one_budget_and_real_data_are_trained_on_once(
     assert trained == [("cas", 100), ("cas", 190)]
     real = [run.rows[run.rows.metric == "cas:real"].value.tolist() for run in (first, second)]
     assert real[0] == real[1]
+    for run in (first, second):
+        scores = run.rows.pivot_table(values="value", index=["after_task", "on_task"], columns="metric")
+        assert len(scores) == 3  # on task 1 twice, on task 2 once
+        assert scores["cas_ratio"].to_numpy() == pytest.approx(scores["cas"] / scores["cas:real"], rel=1e-12)
+        assert (run.rows[run.rows.metric == "cas_ratio"].on_task.isna()).sum() == 2
