@@ -95,7 +95,7 @@ def heat_map(group: Group, definition: Definition) -> Figure | None:
                     ax.text(
                         t + 1,
                         i,
-                        _short(value, 3 if 0 < high < CLOSE * low else 2),
+                        _short(value, figures),
                         ha="center",
                         va="center",
                         color=colour,
