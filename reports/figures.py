@@ -193,10 +193,9 @@ def curves(
 
 
 def line_labels(lines: Sequence[Line]) -> dict[Line, str]:
-    """What the legend calls each line: its generator only where generators differ."""
+    """What the legend calls each line: with its generator only where the name is another one's too."""
     names = [line.name for line in lines]
-    several = len({line.generator for line in lines if not line.role}) > 1
-    return {line: _label(line, several or names.count(line.name) > 1) for line in lines}
+    return {line: _label(line, names.count(line.name) > 1) for line in lines}
 
 
 def files(figure: Figure) -> dict[str, bytes]:
@@ -272,7 +271,7 @@ def legend(figure: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     characters = round(LEGEND_CHARACTERS * figure.get_figwidth() / INCHES)
     columns = min(max(1, characters // (max(map(len, labels)) + 4)), 4, len(labels))
-    labels = ["\n".join(textwrap.wrap(label, LEGEND_CHARACTERS)) for label in labels]
+    labels = ["\n".join(textwrap.wrap(label, LEGEND_CHARACTERS, break_on_hyphens=False)) for label in labels]
     rows = -(-sum(label.count("\n") + 1 for label in labels) // columns)
     figure.set_figheight(AXES_INCHES + LEGEND_ROW_INCHES * rows)
     figure.legend(

@@ -14,7 +14,7 @@ from cl_bench.reports.growth import COSTS, Cost, after_task, grows, seen
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.looks import GREY, Look
 
-MOST_TICKS = 7
+MOST_TICKS = 9
 LEAST_RANGE = 5.0  # of a cost's axis, largest over least
 
 

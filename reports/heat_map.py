@@ -22,8 +22,10 @@ from cl_bench.reports.lines import Group, Line
 
 LEAST = 4  # mixes, for a map to say more than lines
 ROW_INCHES, AROUND_INCHES = 0.22, 0.75
+LEAST_INCHES = 1.7  # of the map, as high as the name of its rows is long
 ANNOTATED_COLUMNS = 6
 FAR = 8  # ratio of the largest value to the least, above which colours are logarithmic
+CLOSE = 2  # the same ratio, below which numbers need three figures
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,10 @@ def heat_map(group: Group, definition: Definition) -> Figure | None:
     low, high = np.nanmin(values), np.nanmax(values)
     norm = LogNorm(low, high) if 0 < low * FAR < high else Normalize(low, high)
     with styled():
-        figure = Figure(figsize=(INCHES, AROUND_INCHES + ROW_INCHES * len(values)), layout="constrained")
+        figure = Figure(
+            figsize=(INCHES, AROUND_INCHES + max(ROW_INCHES * len(values), LEAST_INCHES)),
+            layout="constrained",
+        )
         ax = figure.subplots()
         image = ax.imshow(
             np.ma.masked_invalid(values),
@@ -83,10 +88,19 @@ def heat_map(group: Group, definition: Definition) -> Figure | None:
             extent=(0.5, tasks + 0.5, -0.5, len(values) - 0.5),
         )
         if tasks <= ANNOTATED_COLUMNS:
+            figures = 3 if 0 < high < CLOSE * low else 2
             for (i, t), value in np.ndenumerate(values):
                 if np.isfinite(value):
                     colour = "black" if norm(value) > 0.55 else "white"
-                    ax.text(t + 1, i, f"{value:.2g}", ha="center", va="center", color=colour, fontsize=7)
+                    ax.text(
+                        t + 1,
+                        i,
+                        _short(value, figures),
+                        ha="center",
+                        va="center",
+                        color=colour,
+                        fontsize=7,
+                    )
         ax.set_yticks(range(len(values)), mixes.texts)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
         ax.tick_params(length=0)
@@ -100,3 +114,8 @@ def heat_map(group: Group, definition: Definition) -> Figure | None:
         bar.set_label(printable(definition.heading))
         bar.outline.set_visible(False)
     return figure
+
+
+def _short(value: float, figures: int) -> str:
+    """ "0.20", "1.6", "12" with two figures."""
+    return f"{value:#.{figures}g}".rstrip(".")

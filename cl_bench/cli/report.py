@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class ReportVerb(Verb):
     epilog = (
         "RUN is a run's folder, the beginning of its id, or a folder of runs; none means all runs. One run\n"
-        "gives its per-task tables, several a comparison. Files: CSV, Markdown, LaTeX, JSON, figures with captions,\n"
-        "index.html."
+        "gives its per-task tables, several a comparison. Files: CSV, Markdown, LaTeX, JSON,\n"
+        "figures with captions, index.html."
     )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -13,11 +15,11 @@ from cl_bench.finished_run import Run
 from cl_bench.reports import across, comparison, growth, lines
 from cl_bench.reports.cells import Table
 from cl_bench.reports.definitions import Definitions
-from cl_bench.reports.figures import curves, line_labels
-from cl_bench.reports.growth_curves import growth_curves
+from cl_bench.reports.figures import curves, files, line_labels
+from cl_bench.reports.growth_curves import _ticks, growth_curves
 from cl_bench.reports.looks import looks
 from cl_bench.reports.rank_plot import rank_plot
-from cl_bench.reports.ranks import places, ranks
+from cl_bench.reports.ranks import Ranks, places, ranks
 
 Make = Callable[..., Run]
 
@@ -100,6 +102,21 @@ def test_mean_ranks_by_hand(make_run: Make) -> None:
     assert rank_plot(found, looks(lines.groups(runs))).axes[0].get_xlabel() == "mean rank (1 is best)"
 
 
+def test_long_names_leave_room_for_ranks(make_run: Make) -> None:
+    long = "a-strategy-with-options lambda=0.95 real=0.05 cl-bench@0.1.0+4943b574 "
+    units = {f"{long}{i}": [float(i)] for i in range(1, 4)}
+    line = lines.Line("a", (make_run(),))
+    figure = rank_plot(Ranks(units, ("cas",), 1, dict.fromkeys(units, line)), looks_of(line))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        files(figure)
+    assert figure.axes[0].get_position().width > 0.35
+
+
+def looks_of(line: lines.Line) -> dict[lines.Line, dict[str, object]]:
+    return looks([lines.Group("", 3, (line,), ())])
+
+
 def test_no_ranks_of_two_or_without_shared_seeds(make_run: Make) -> None:
     two = [make_run("a"), make_run("b")]
     assert ranks(lines.groups(two)) is None
@@ -140,6 +157,13 @@ def test_costs_by_task_and_classes(make_run: Make) -> None:
     drawn = {line.get_label(): np.asarray(line.get_ydata()) for line in figure.axes[0].get_lines()}
     assert drawn["mixed"].tolist() == pytest.approx([3, 6, 9])
     assert np.allclose(np.diff(np.log(drawn["linear"])) / np.diff(np.log([1, 2, 3])), 1)
+
+
+def test_ticks_of_classes_stand_apart(make_run: Make) -> None:
+    ticks = _ticks(np.arange(5, 101, 5))
+    assert (max(ticks), min(ticks)) == (100, 5)
+    assert all(a / b > 1.39 for a, b in itertools.pairwise(ticks))
+    assert _ticks(np.array([2, 4, 6, 8, 10]))[:3] == [10, 8, 6]
 
 
 def test_no_growth_where_classes_repeat(make_run: Make) -> None:
