@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from cl_bench.cli.main import main
+from cl_bench.cli.main import VERBS, Parser, main
+from cl_bench.run_directory import RunDirectory
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 
 def test_the_strategy_in_the_docs_passes_check(capsys, tmp_path: Path, monkeypatch) -> None:
@@ -27,33 +31,82 @@ def test_the_strategy_in_the_docs_passes_check(capsys, tmp_path: Path, monkeypat
     assert "strategy.steps or generator.steps" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/own-strategy.md",
-        "docs/benchmarks.md",
-        "docs/generators.md",
-        "docs/loops.md",
-        "docs/recipes.md",
-    ],
-)
-def test_every_command_in_the_docs_parses(page: str, capsys, tmp_path: Path, monkeypatch) -> None:
-    """Lines of `cl-bench run` resolve, as a dry run; all others name a verb that exists."""
-    from cl_bench.cli.main import VERBS
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
 
-    blocks = re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
-    lines = [line.partition("#")[0].split() for block in blocks for line in block.splitlines()]
-    lines = [["cl-bench" if word == "cl_bench" else word for word in words] for words in lines]
-    commands = [words[words.index("cl-bench") + 1 :] for words in lines if "cl-bench" in words]
+
+def commands(page: Path) -> list[list[str]]:
+    """The words after `cl-bench`, of every such line."""
+    whole = [block.replace("\\\n", " ") for block in blocks(page, "console")]
+    lines = [line for block in whole for line in block.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines if "$" not in line]
+    words = [["cl-bench" if word == "cl_bench" else word for word in line] for line in words]
+    return [line[line.index("cl-bench") + 1 :] for line in words if "cl-bench" in line]
+
+
+PAGES = {path.stem: path for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")]}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_in_the_docs_parses(page: str, capsys, tmp_path: Path, monkeypatch) -> None:
+    """Lines of `cl-bench run` resolve, as a dry run; the arguments of all others are known."""
     monkeypatch.chdir(tmp_path)
-    for words in commands:
-        assert words[0] in VERBS, words
+    for words in commands(PAGES[page]):
+        if words[0].startswith("-"):
+            assert main(words) == 0
+            continue
+        name, rest = words[0], words[1:]
+        module, _, attribute = VERBS[name][0].partition(":")
+        parser = Parser(allow_abbrev=False)
+        getattr(importlib.import_module(module), attribute)().configure(parser)
+        _, extra = parser.parse_known_args(rest)
+        assert extra == [], words
         own = "--plugin" in words or "reservoir" in words
-        if words[0] == "run" and not own:
+        if name == "run" and not own:
             assert main([*words, "--dry-run", "--quiet"]) == 0, words
     assert list(tmp_path.iterdir()) == []
+
+
+OWN = ["own-strategy", "own-benchmark", "own-generator", "own-evaluator", "own-extractor", "tracking"]
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch):
+    """The files of a page, written; the commands that use them."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(page: str) -> list[list[str]]:
+        files = [block for block in blocks(PAGES[page], "python") if re.match(r"# \w+\.py\n", block)]
+        for code in files:
+            Path(code.splitlines()[0].removeprefix("# ")).write_text(code, encoding="utf-8")
+        assert files
+        return [words for words in commands(PAGES[page]) if "--plugin" in words]
+
+    return write
+
+
+@pytest.mark.parametrize("page", OWN)
+def test_what_you_would_write_yourself_passes_its_check(page: str, written, capsys) -> None:
+    for words in written(page):
+        if words[0] != "run":
+            assert main(words) == 0
+            assert "FAIL" not in capsys.readouterr().out
+        else:
+            assert main([*words, "--dry-run", "--quiet"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", OWN)
+def test_what_you_would_write_yourself_runs(page: str, written) -> None:
+    for words in written(page):
+        if words[0] == "run":
+            assert main([*words, "--quiet"]) == 0
+    (path,) = Path("runs").glob("*/*/*")
+    assert RunDirectory(path).finished_tasks() > 0
+    if page == "tracking":
+        assert (
+            (path / "lines.txt").read_text().startswith("0 tasks: \n1 tasks: average_accuracy_class_il 1.0")
+        )
 
 
 def test_the_python_of_the_benchmarks_page_runs(capsys) -> None:

@@ -98,7 +98,7 @@ def _watch(
                 print(f"cl-bench: tried again in {arguments.watch:g} s: {told}", file=sys.stderr)
             continue
         seen = states
-        tasks = ", ".join(dict.fromkeys(status for _, _, (status, *_) in states))
+        tasks = ", ".join(dict.fromkeys(str(written[0]) for *_, written in states))
         print(f"{datetime.now():%H:%M:%S}  written: {tasks}", flush=True)
     return runs
 
