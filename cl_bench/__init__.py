@@ -3,7 +3,7 @@
     import cl_bench
     run = cl_bench.run(strategy="ddgr", benchmark="splitdigits", seed=0)
     run.rows           # tidy DataFrame, one number a row
-    cl_bench.load_runs("runs")
+    cl_bench.load_runs("runs")   # all numbers of all runs, the same way; find_runs: the runs themselves
 
 Everything is imported when first used, so that importing this package costs nothing.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cl_bench.evaluation import evaluate
     from cl_bench.evaluator import Evaluator
     from cl_bench.extractor import Extractor
-    from cl_bench.finished_run import Run, compare, load_run, load_runs
+    from cl_bench.finished_run import Run, compare, find_runs, load_run
     from cl_bench.generator import Generator
     from cl_bench.mix import Mix
     from cl_bench.reproduction import reproduce
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cl_bench.set_comparison import compare_sets
     from cl_bench.strategy import Strategy
     from cl_bench.stream import Task, TaskStream
+    from cl_bench.tidy import load_runs
     from cl_bench.tracker import Tracker
 
 __version__ = "0.1.0"
@@ -60,8 +61,9 @@ _WHERE = {
     "compare": "finished_run",
     "compare_sets": "set_comparison",
     "evaluate": "evaluation",
+    "find_runs": "finished_run",
     "load_run": "finished_run",
-    "load_runs": "finished_run",
+    "load_runs": "tidy",
     "reproduce": "reproduction",
     "resume": "runner",
     "run": "runner",
@@ -86,6 +88,7 @@ __all__ = [
     "compare",
     "compare_sets",
     "evaluate",
+    "find_runs",
     "load_plugin",
     "load_run",
     "load_runs",

@@ -97,12 +97,14 @@ class Run:
         `class` are <NA> where a number is about all of them."""
         import pandas as pd
 
-        rows = [row.as_dict() for row in self.directory.rows()]
+        records = self.directory.records()
         later = self._evaluation.get("rows", [])
-        known = {tuple(row[key] for key in _KEY) for row in later}
-        rows = [row for row in rows if tuple(row[key] for key in _KEY) not in known] + later
-        rows.sort(key=lambda row: row["after_task"])
-        return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+        if later:
+            known = {tuple(record[key] for key in _KEY) for record in later}
+            records = [r for r in records if tuple(r[key] for key in _KEY) not in known] + later
+        columns = {name: [record[name] for record in records] for name in _COLUMNS}
+        rows = pd.DataFrame(columns).astype(_COLUMNS)
+        return rows.sort_values("after_task", kind="stable", ignore_index=True)
 
     @property
     def costs(self) -> list[dict[str, Any]]:
@@ -162,8 +164,8 @@ def load_run(run: str | Path, output: str | Path = DEFAULT_OUTPUT) -> Run:
     return Run(locate(str(run), Path(output)))
 
 
-def load_runs(output: str | Path = DEFAULT_OUTPUT) -> list[Run]:
-    """All runs below `output`. Raises UserError when there are none."""
+def find_runs(output: str | Path = DEFAULT_OUTPUT) -> list[Run]:
+    """All runs below `output`, finished or not. Raises UserError when there are none."""
     runs = [Run(directory) for directory in find(Path(output))]
     if not runs:
         raise UserError(f"no runs below {output}; make one with `cl-bench run`")

@@ -117,6 +117,14 @@ def parse(value: Any) -> Any:
     return value
 
 
+def value_text(value: Any) -> str:
+    """An option's value as typed after -o."""
+    if isinstance(value, list | tuple):
+        # In quotes, "7" stays a name and "a,b" stays one.
+        return "[" + ",".join(repr(item) if isinstance(item, str) else str(item) for item in value) + "]"
+    return "none" if value is None else str(value)
+
+
 def _word(text: str) -> int | str:
     """One of several words: [cat,7] needs no quotes; quoted, "7" is a name."""
     text = text.strip()

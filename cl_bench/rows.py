@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 Ends = tuple[float, float]
@@ -57,13 +57,17 @@ class Row:
 
     def as_dict(self) -> dict[str, Any]:
         """The row as written: `class_` is the column `class`."""
-        return {key.rstrip("_"): value for key, value in asdict(self).items()}
+        return {key: getattr(self, name) for key, name in KEYS.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Row:
         """Raises KeyError or TypeError when `values` is not a row."""
         rest = dict(values)
         return cls(class_=rest.pop("class"), **rest)
+
+
+# The columns of a row as written, and the fields they are; `class` is a word of the language.
+KEYS = {field.name.rstrip("_"): field.name for field in fields(Row)}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cl_bench.errors import UserError
-from cl_bench.rows import Row
+from cl_bench.rows import KEYS, Row
 
 MANIFEST, METRICS, FINISHED, LOCK = "manifest.json", "metrics.jsonl", "finished.json", ".lock"
 EVALUATION = "evaluation.json"
@@ -84,22 +84,28 @@ class RunDirectory:
 
     def rows(self) -> list[Row]:
         """All rows on disk. A last line cut short by a kill is no row; any other damage is a UserError."""
+        return [Row.from_dict(record) for record in self.records()]
+
+    def records(self) -> list[dict[str, Any]]:
+        """The same as written, a dictionary a row: much faster where there are many."""
         path, done = self.path / METRICS, self.finished_tasks()
-        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
-        rows = []
-        for number, line in enumerate(lines[:-1], start=1):
-            try:
-                rows.append(Row.from_dict(json.loads(line)))
-            except (ValueError, KeyError, TypeError):
-                raise UserError(f"{path} line {number} is damaged; move the run away and run again") from None
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = text.split("\n")[:-1]
+        try:
+            records = json.loads(f"[{','.join(lines)}]")
+        except ValueError:
+            records = []
+        if len(records) != len(lines) or not all(map(_is_row, records)):
+            number = next((i for i, line in enumerate(lines, start=1) if not _is_row_text(line)), 1)
+            raise UserError(f"{path} line {number} is damaged; move the run away and run again")
         expected = self.finished(done - 1).get("rows") if done else 0
-        found = sum(row.after_task < done for row in rows)
+        found = sum(record["after_task"] < done for record in records)
         if done and found != expected:
             raise UserError(
                 f"{path} has {found} rows of finished tasks, expected {expected}; "
                 "move the run away and run again"
             )
-        return rows
+        return records
 
     def evaluation(self) -> dict[str, Any]:
         """What `evaluate` found afterwards: metrics, versions and rows; empty without any."""
@@ -231,6 +237,17 @@ def _write_text(path: Path, text: str) -> None:
 
 def _line(row: Row) -> str:
     return json.dumps(row.as_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _is_row(record: Any) -> bool:
+    return isinstance(record, dict) and record.keys() == KEYS.keys()
+
+
+def _is_row_text(line: str) -> bool:
+    try:
+        return _is_row(json.loads(line))
+    except ValueError:
+        return False
 
 
 def _read_json(path: Path) -> dict[str, Any]:

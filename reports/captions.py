@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from cl_bench.reports.columns import FD, OTDD
+from cl_bench.reports.over_seeds import Best
+from cl_bench.reports.significance import LEAST_SEEDS, MARK
 from cl_bench.rows import ENDS
 
 ARROWS = "↑ higher is better, ↓ lower is better."
 SEEDS = "Mean ± sample standard deviation over seeds (n − 1); no ± with one seed."
+OF_ONE = ", where there is one seed"
 
+# By the beginning of a metric's name, before its extractor: "fd" of "fd:pca:64".
 _ESTIMATORS = {
-    OTDD: "OTDD by exact optimal transport with Gaussian label distances",
-    FD: "FD in closed form between Gaussian fits",
+    "otdd": "OTDD by optimal transport, exact up to 5,000 samples, with Gaussian label distances",
+    "fd": "FD in closed form between Gaussian fits",
+    "cfd": "CFD as FD, the mean over classes",
+    "kid": "KID, unbiased, with the cubic kernel",
+    "mmd": "MMD², unbiased, with an RBF kernel of the real median distance",
 }
+# Runs of older versions do not say what their extractor is.
+_OLDER = {"classifier": "frozen reference classifier"}
 
 
-def distances(measured: Iterable[str], n: str = "") -> str:
-    """Extractor, estimators and n of the distances among `measured`; "" when there is none."""
-    known = set(measured)
-    estimators = [text for name, text in _ESTIMATORS.items() if name in known]
-    if not estimators:
+def distances(measured: Iterable[str], n: str = "", extractors: Mapping[str, str] = _OLDER) -> str:
+    """Extractor, estimators and n of the distances among `measured`; "" when there is none. extractors: name
+    to what it is."""
+    found: dict[str, None] = {}
+    kinds: dict[str, None] = {}
+    for name in map(str, measured):
+        kind, _, where = name.partition(":")
+        where = where.removesuffix(":floor")
+        derived = where.rpartition(":")[2] in (*ENDS, "slope") or ":slope" in where
+        if kind in _ESTIMATORS and where and not derived:
+            kinds[kind], found[where] = None, None
+    if not kinds:
         return ""
     sizes = f", n = {n} on each side" if n else ""
+    titles = dict.fromkeys((_OLDER | dict(extractors)).get(where, where) for where in found)
     return (
-        f"Distances are real test data vs replay{sizes}. Extractor: frozen reference classifier. "
-        f"Estimator: {'; '.join(estimators)}. Floor: real vs real at the same n."
+        f"Distances are real test data vs replay{sizes}. Extractor: {'; '.join(titles)}. "
+        f"Estimator: {'; '.join(text for kind, text in _ESTIMATORS.items() if kind in kinds)}. "
+        "Floor: real vs real at the same n."
+    )
+
+
+def tests(bests: Iterable[Best], among: str = "column") -> str:
+    """What † means, with a blank behind it, or why there is none; "" where nothing competes."""
+    competing = [best for best in bests if best.mean is not None]
+    if not competing:
+        return ""
+    if not any(best.tested for best in competing):
+        return f"No test of differences: it takes {LEAST_SEEDS} seeds of every strategy. "
+    return (
+        f"{MARK}: differs from every other strategy of its {among}, bounds aside, at 5 % (two-sided Welch t-tests "
+        f"between all pairs, Holm-corrected, where each has {LEAST_SEEDS} seeds or more). "
     )
 
 

@@ -8,12 +8,14 @@ import pandas as pd
 
 from cl_bench.finished_run import Run
 from cl_bench.reports.definitions import SLOPE, Definitions
-from cl_bench.reports.table import digits
+from cl_bench.reports.cells import digits
 from cl_bench.rows import ENDS
 
 MATRIX = "accuracy_class_il"
-OTDD, FD, DEPTH = "otdd:classifier", "fd:classifier", "generation_depth"
+OTDD, FD, CAS, DEPTH = "otdd:classifier", "fd:classifier", "cas", "generation_depth"
 OTDD_SLOPE = f"{OTDD}{SLOPE}"
+
+ACC = "average_accuracy_class_il"
 
 ACCURACY = (
     "average_accuracy_class_il",
@@ -23,7 +25,7 @@ ACCURACY = (
     "forgetting_class_il",
     "forward_transfer_task_il",
 )
-DRIFT = (OTDD, FD, "cas", DEPTH)
+DRIFT = (OTDD, FD, CAS, DEPTH)
 FINAL = (
     "average_accuracy_class_il",
     "average_incremental_accuracy_class_il",
@@ -33,6 +35,10 @@ FINAL = (
     OTDD_SLOPE,
     *DRIFT[1:],
 )
+
+# What a comparison follows from task to task, draws, and sets side by side over benchmarks.
+HEADLINE = (ACC, OTDD, FD, CAS)
+MOST_HEADLINES = 4
 
 # Decimals of the standard columns; the scale of other metrics is not known beforehand.
 _DECIMALS = dict.fromkeys((MATRIX, *ACCURACY, *DRIFT, OTDD_SLOPE), 3) | {DEPTH: 2}
@@ -77,3 +83,13 @@ def further(definitions: Definitions, frames: Iterable[pd.DataFrame]) -> list[st
     measured = {str(name) for frame in frames for name in frame.columns}
     beside = {f"{name}:{word}" for name in measured for word in (*IDEALS, *ENDS, ERROR)}
     return definitions.order(measured - beside - {*ACCURACY, *DRIFT, OTDD_SLOPE, *_UNSHOWN})
+
+
+def headlines(definitions: Definitions, frames: Iterable[pd.DataFrame]) -> list[str]:
+    """What to follow in runs with these `overall` frames: the standard metrics that they measured; in runs
+    that measured none of these, as of known laws, the first further ones that have a good direction."""
+    frames = list(frames)
+    measured = {str(name) for frame in frames for name in frame.columns}
+    found = [name for name in HEADLINE if name in measured]
+    directed = (n for n in further(definitions, frames) if definitions[n].higher_is_better is not None)
+    return found or list(directed)[:MOST_HEADLINES]

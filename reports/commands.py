@@ -10,14 +10,7 @@ from typing import Any
 from cl_bench.data_root import data_root
 from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.finished_run import Run
-
-
-def value_text(value: Any) -> str:
-    """An option's value as typed after -o."""
-    if isinstance(value, list | tuple):
-        # In quotes, "7" stays a name and "a,b" stays one.
-        return "[" + ",".join(repr(item) if isinstance(item, str) else str(item) for item in value) + "]"
-    return "none" if value is None else str(value)
+from cl_bench.options import value_text
 
 
 def repeat(run: Run) -> str:

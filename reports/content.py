@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,16 @@ import pandas as pd
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, comparison, lines, numbers, per_task
-from cl_bench.reports.columns import FD, MATRIX, OTDD
+from cl_bench.reports.columns import ACC, CAS, FD, MATRIX, OTDD, headlines, ideal
+from cl_bench.reports.course import WORDS
 from cl_bench.reports.definitions import Definition, Definitions
-from cl_bench.reports.table import Table
+from cl_bench.reports.cells import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from cl_bench.reports.looks import Look
+    from cl_bench.reports.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class Single(Content):
             if figure is not None:
                 n = captions.span(numbers.sizes(run, name, "all"))
                 caption = (
-                    f"{self._known[name].heading} over all classes seen. {captions.distances([name], n)}"
+                    f"{self._known[name].heading} over all classes seen. {captions.distances([name], n, self._known.extractors)}"
                 )
                 yield Drawing(file, figure, caption)
 
@@ -103,40 +108,90 @@ class Comparison(Content):
         used = [run for group in self.groups for run in group.runs]
         self.runs = list({run.path.resolve(): run for run in (*runs, *used)}.values())
         several = len(self.groups) > 1
-        self.tables, self.notes = [], []
-        for index, group in enumerate(self.groups, start=1):
-            self.tables += comparison.tables(group, index)
+        self.tables, self.notes = comparison.tables(self.groups), []
+        for group in self.groups:
             self.notes += [f"{group.title}: {note}" if several else note for note in group.notes]
         self.wide = comparison.wide(self.groups)
         self._known = Definitions(self.runs)
         self.definitions = [self._known[name] for name in comparison.shown_metrics(self.groups)]
 
     def drawings(self) -> Iterator[Drawing]:
-        from cl_bench.reports import figures
+        from cl_bench.reports.looks import looks
+        from cl_bench.reports.rank_plot import rank_plot
+        from cl_bench.reports.ranks import ranks
 
+        look = looks(self.groups)
+        found = ranks(self.groups)
+        if found is not None:
+            yield Drawing("ranks", rank_plot(found, look), self._about_ranks(found))
         for index, group in enumerate(self.groups, start=1):
-            number = f"_{index}" if len(self.groups) > 1 else ""
-            for name, file in ((comparison.ACC, "curves_acc"), (OTDD, "curves_otdd")):
-                figure = figures.curves(group, self._known[name])
-                if figure is not None:
-                    n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
-                    about = captions.distances([name], n)
-                    caption = (
-                        f"{self._known[name].heading} after each task, {group.title}. Line: mean over seeds; "
-                        f"band: ± sample standard deviation; n = {_seed_numbers(group)}. {about}"
-                    )
-                    yield Drawing(f"{file}{number}", figure, caption.rstrip())
-                yield from mapped(group, self._known[name], f"{file}{number}")
+            yield from self._of_group(group, f"_{index}" if len(self.groups) > 1 else "", look)
+
+    def _of_group(self, group: lines.Group, number: str, look: Mapping[lines.Line, Look]) -> Iterator[Drawing]:
+        from cl_bench.reports import figures
+        from cl_bench.reports.growth_curves import growth_curves
+
+        for name in headlines(self._known, [numbers.overall(run) for run in group.runs]):
+            file = f"curves_{_FILES.get(name) or file_name(name)}{number}"
+            figure = figures.curves(group, self._known[name], look=look)
+            if figure is not None:
+                yield Drawing(file, figure, about_curves(group, name, self._known))
+            yield from mapped(group, self._known, name, file)
+        figure = growth_curves(group, look)
+        if figure is not None:
+            text = (
+                f"Training time and network evaluations for replay of each task against the classes seen after "
+                f"it, {group.title}: mean over seeds, n = {_seed_numbers(group)}. Dotted: growth in proportion "
+                "to the classes. Times are by the clock."
+            )
+            yield Drawing(f"cost{number}", figure, text)
+
+    def _about_ranks(self, found: Ranks) -> str:
+        by = ", ".join(self._known[name].heading for name in found.metrics)
+        units = len(next(iter(found.units.values())))
+        return (
+            f"Mean ranks after the last task, 1 is best, over {by}; bounds aside. Small dots: the rank of one seed "
+            f"on one benchmark, averaged over metrics; n = {units} of these, on {found.benchmarks} "
+            f"{'benchmark' if found.benchmarks == 1 else 'benchmarks'}. Large: their mean, ± their sample standard "
+            "deviation."
+        )
 
 
-def mapped(group: lines.Group, definition: Definition, file: str) -> Iterator[Drawing]:
+# What the figures of the standard metrics have always been called.
+_FILES = {ACC: "acc", OTDD: "otdd", FD: "fd", CAS: "cas"}
+
+
+def file_name(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9]+", "_", name)
+
+
+def about_curves(group: lines.Group, name: str, known: Definitions) -> str:
+    """The caption of a metric's curves: what they are, n, extractor and estimator."""
+    n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
+    measured = {str(m) for run in group.runs for m in numbers.overall(run).columns}
+    found = ideal(name, measured)
+    beside = f"; dotted grey: {WORDS[found[1]]}" if found else ""
+    about = captions.distances([name], n, known.extractors) or (f"n = {n} samples." if n else "")
+    along = "generation" if all(run.stationary for run in group.runs) else "task"
+    return (
+        f"{known[name].heading} after each {along}, over all classes seen, {group.title}. Line: mean over seeds; "
+        f"band: ± sample standard deviation{beside}; n = {_seed_numbers(group)}. {about}"
+    ).rstrip()
+
+
+def mapped(group: lines.Group, known: Definitions, name: str, file: str) -> Iterator[Drawing]:
     """The metric by mix and task, where runs differ in their mix."""
     from cl_bench.reports.heat_map import heat_map
 
-    figure = heat_map(group, definition)
+    figure = heat_map(group, known[name])
     if figure is not None:
-        text = f"{definition.heading} by how much synthetic data is in the mix, mean over seeds."
-        yield Drawing(f"{file}_map", figure, text)
+        n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
+        about = captions.distances([name], n, known.extractors) or (f"n = {n} samples." if n else "")
+        text = (
+            f"{known[name].heading} by how much synthetic data is in the mix, {group.title}; mean over seeds, "
+            f"n = {_seed_numbers(group)}. {about}"
+        )
+        yield Drawing(f"{file}_map", figure, text.rstrip())
 
 
 def _names(names: Iterable[str]) -> str:

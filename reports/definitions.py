@@ -50,7 +50,11 @@ class Definitions:
 
     def __init__(self, runs: Iterable[Run]) -> None:
         self._known: dict[str, Definition] = {}
+        self.extractors: dict[str, str] = {}
+        """What the runs' extractors are, by name."""
         for run in runs:
+            for name, about in (run.manifest.get("extractors") or {}).items():
+                self.extractors.setdefault(name, str(about.get("title", name)))
             for name, entry in run.manifest.get("metrics", {}).items():
                 definition = Definition(
                     name,

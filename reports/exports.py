@@ -1,12 +1,18 @@
-"""The tables as files for other programs: CSV, Markdown, LaTeX."""
+"""The tables as files for other programs: CSV, Markdown, LaTeX, JSON; and the captions of the figures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cl_bench.reports.table import Cell, Table, printable
+from cl_bench.reports.cells import Cell, Table, printable
+
+if TYPE_CHECKING:
+    from cl_bench.reports.content import Content
 
 
 def csv(frame: pd.DataFrame) -> str:
@@ -25,7 +31,7 @@ def markdown(
     parts = [f"# {_markdown(heading)}"]
     parts += [f"**{_markdown(name)}.** {_markdown(text)}" for name, text in facts]
     for table in tables:
-        parts += [f"## {_markdown(table.title)}", _markdown_table(table), _markdown(table.caption)]
+        parts += [f"## {_markdown(table.title)}", markdown_table(table), _markdown(table.caption)]
     parts += [f"**Note.** {_markdown(note)}" for note in notes]
     listed = [f"- {_markdown(text)}" for text in definitions]
     if listed:
@@ -33,7 +39,7 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
     def line(texts: Iterable[str]) -> str:
         return f"| {' | '.join(texts)} |"
 
@@ -50,6 +56,53 @@ def _markdown_cell(cell: Cell) -> str:
 
 def _markdown(text: str) -> str:
     return "".join(f"\\{ch}" if ch in "\\`*_<>|[]#&~$" else ch for ch in printable(text))
+
+
+def markdown_figures(captions: Iterable[tuple[str, str]]) -> str:
+    """A picture and its caption each; captions: (file name without ending, caption)."""
+    return "\n".join(f"![{_markdown(text)}]({name}.png)\n\n{_markdown(text)}\n" for name, text in captions)
+
+
+def json_text(content: Content) -> str:
+    """Everything that the tables say, with the numbers behind each cell, not rounded; null where there is none.
+
+    {heading, notes, metrics: [{name, title, higher_is_better, doc}], tables: [{name, title, caption, columns:
+    [{heading, group}], rows: [{muted, cells: [{text, best, numbers}]}]}]}
+    """
+    told = {
+        "heading": content.heading,
+        "notes": content.notes,
+        "metrics": [
+            {"name": d.name, "title": d.title, "higher_is_better": d.higher_is_better, "doc": d.doc}
+            for d in content.definitions
+        ],
+        "tables": [_json_table(table) for table in content.tables],
+    }
+    return json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _json_table(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "title": table.title,
+        "caption": table.caption,
+        "columns": [{"heading": column.heading, "group": column.group} for column in table.columns],
+        "rows": [
+            {
+                "muted": row.muted,
+                "cells": [
+                    {"text": cell.text, "best": cell.strong, "numbers": _finite(cell.raw)} for cell in row.cells
+                ],
+            }
+            for row in table.rows
+        ],
+    }
+
+
+def _finite(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {
+        key: value if value is not None and math.isfinite(value) else None for key, value in numbers.items()
+    }
 
 
 _LATEX = {
@@ -83,6 +136,25 @@ def latex(tables: Iterable[Table]) -> str:
     """A table environment each, in booktabs style; the preamble needs booktabs and graphicx."""
     head = "% \\usepackage{booktabs,graphicx}\n"
     return head + "\n" + "\n".join(map(_latex_table, tables))
+
+
+def latex_figures(captions: Iterable[tuple[str, str]]) -> str:
+    """A figure environment each; captions: (file name without ending, caption). Needs graphicx."""
+    figures = [
+        "\n".join(
+            [
+                r"\begin{figure}[tb]",
+                r"\centering",
+                rf"\includegraphics{{{name}.pdf}}",
+                rf"\caption{{{_latex(text)}}}",
+                rf"\label{{fig:{name}}}",
+                r"\end{figure}",
+                "",
+            ]
+        )
+        for name, text in captions
+    ]
+    return "\n".join(["% \\usepackage{graphicx}", "", *figures])
 
 
 def _latex_table(table: Table) -> str:

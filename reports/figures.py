@@ -1,14 +1,11 @@
-"""Figures as wide as one column of a paper: accuracy matrix, drift of one run, curves of several.
-
-Colours are Okabe and Ito's, told apart by colour-blind readers; marker and dash differ too, for grey print.
-"""
+"""Figures as wide as one column of a paper: accuracy matrix, drift of one run, curves of several; and how a
+figure becomes a file."""
 
 from __future__ import annotations
 
 import io
 import textwrap
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -22,32 +19,29 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from cl_bench.finished_run import Run
-from cl_bench.reports import comparison, numbers
-from cl_bench.reports.columns import MATRIX, ideal
+from cl_bench.reports import numbers, over_seeds
+from cl_bench.reports.columns import CAS, MATRIX, ideal
 from cl_bench.reports.definitions import Definition
-from cl_bench.reports.lines import LOWER, Group, Line
-from cl_bench.reports.table import printable
+from cl_bench.reports.lines import Group, Line
+from cl_bench.reports.looks import GREY, MARKERS, PALETTE, Look, looks
+from cl_bench.reports.cells import printable
 from cl_bench.rows import ENDS
 
-# Okabe and Ito 2008 without its yellow, which is too light for a line on white.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))
-GREY, DARK = "#767676", "#333333"
-INCHES, DPI = 3.4, 220
-AXES_INCHES, LEGEND_ROW_INCHES = 2.1, 0.15
+INCHES, WIDE_INCHES, DPI = 3.3, 6.9, 300  # one column of a paper, and two
+PAGE_SCALE, PAGE_COLOURS = 0.7, 96
+AXES_INCHES, LEGEND_ROW_INCHES = 2.1, 0.165
 ANNOTATED_TASKS = 10
 LOG_ABOVE = 4
 MOST_MARKERS = 20
-LEGEND_CHARACTERS = 54
+LEGEND_CHARACTERS = 46
 
 _STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
     "axes.linewidth": 0.6,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
@@ -57,8 +51,11 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    # Type 42 keeps text as text; journals refuse type 3.
+    # Type 42 keeps text as text; journals refuse type 3. In SVG, text is drawn: the reader's machine may lack
+    # the font. The salt makes its ids the same every time.
     "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "cl-bench",
     # A name with "$" in it is a name, not a formula.
     "text.parse_math": False,
 }
@@ -116,7 +113,7 @@ def drift(run: Run, definition: Definition) -> Figure | None:
     if definition.name not in overall.columns or overall[definition.name].isna().all():
         return None
     with styled():
-        figure, ax = _axes(definition, run.num_tasks)
+        figure, ax = axes(definition, run.num_tasks)
         x = overall.index.to_numpy() + 1
         values = overall[definition.name].to_numpy(dtype=float)
         ax.plot(x, values, color=PALETTE[0], marker=MARKERS[0], label="real vs replay")
@@ -129,43 +126,44 @@ def drift(run: Run, definition: Definition) -> Figure | None:
             level = overall[floor].to_numpy(dtype=float)
             ax.plot(x, level, color=GREY, linestyle=(0, (2, 1.5)), label="floor: real vs real")
         ax.set_ylim(bottom=0)
-        _legend(figure, ax)
+        legend(figure, ax)
     return figure
 
 
 def curves(
-    group: Group, definition: Definition, theory: Mapping[str, Sequence[float]] = MappingProxyType({})
+    group: Group,
+    definition: Definition,
+    theory: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    look: Mapping[Line, Look] | None = None,
 ) -> Figure | None:
     """`definition` after each task, a line per configuration: mean over seeds, band ± std; None without.
 
-    theory: name of a line to what theory gives after each task, drawn over it.
+    theory: name of a line to what theory gives after each task, drawn over it. look: of each line, where other
+    figures show the same lines.
     """
+    look = look or looks([group])
     known = [
-        (line, [comparison.after(line, definition.name, t) for t in range(group.num_tasks)])
+        (line, [over_seeds.after(line, definition.name, t) for t in range(group.num_tasks)])
         for line in group.lines
+        if line.runs
     ]
     known = [(line, found) for line, found in known if any(found)]
     if not known:
         return None
     beside = {str(name) for run in group.runs for name in numbers.overall(run).columns}
     name, word = ideal(definition.name, beside) or ("", "")
-    floors = [comparison.mean_over_runs(group, name, t) for t in range(group.num_tasks)]
+    floors = [over_seeds.mean_over_runs(group, name, t) for t in range(group.num_tasks)]
     with styled():
         stationary = all(run.stationary for run in group.runs)
-        figure, ax = _axes(definition, group.num_tasks, "after generation" if stationary else "after task")
+        figure, ax = axes(definition, group.num_tasks, "after generation" if stationary else "after task")
         x = np.arange(group.num_tasks) + 1
         marked = max(1, group.num_tasks // MOST_MARKERS)
-        names = [line.name for line in group.lines]
-        several = len({line.generator for line in group.lines if not line.role}) > 1
-        drawn = Counter[str]()
+        labels = line_labels([line for line, _ in known])
         for line, found in known:
             mean = np.array([s.mean if s else np.nan for s in found])
             std = np.array([s.std if s and s.std is not None else np.nan for s in found])
-            style = _line_style(line, drawn[line.role])
-            drawn[line.role] += 1
-            label = _label(line, several or names.count(line.name) > 1)
-            ax.plot(x, mean, label=label, markevery=marked, **style)
-            ax.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
+            ax.plot(x, mean, label=labels[line], markevery=marked, **look[line])
+            ax.fill_between(x, mean - std, mean + std, color=look[line]["color"], alpha=0.18, linewidth=0)
         for i, values in enumerate(theory[line.name] for line, _ in known if line.name in theory):
             label = "" if i else "closed form"
             ax.plot(
@@ -181,16 +179,26 @@ def curves(
             level = np.array([np.nan if value is None else value for value in floors])
             text = "floor: real vs real" if word == "floor" else "real data"
             ax.plot(x, level, color=GREY, linestyle=(0, (1, 1.2)), label=text)
-            _scale(ax, definition, [s.mean for _, found in known for s in found if s])
-        elif definition.name.startswith("average_accuracy"):
+        means = [s.mean for _, found in known for s in found if s]
+        if definition.name == CAS or definition.name.startswith("average_accuracy"):
             ax.set_ylim(0, 1.02)
-        elif theory:
-            _logarithmic(ax, definition, [s.mean for _, found in known for s in found if s])
-        _legend(figure, ax)
+        elif any(value is not None for value in floors):
+            _scale(ax, definition, means)
+        else:
+            _logarithmic(ax, definition, means)
+        legend(figure, ax)
     return figure
 
 
+def line_labels(lines: Sequence[Line]) -> dict[Line, str]:
+    """What the legend calls each line: its generator only where generators differ."""
+    names = [line.name for line in lines]
+    several = len({line.generator for line in lines if not line.role}) > 1
+    return {line: _label(line, several or names.count(line.name) > 1) for line in lines}
+
+
 def png(figure: Figure) -> bytes:
+    """For print: 300 dots an inch."""
     return _save(figure, "png")
 
 
@@ -198,17 +206,35 @@ def pdf(figure: Figure) -> bytes:
     return _save(figure, "pdf")
 
 
+def svg(figure: Figure) -> bytes:
+    return _save(figure, "svg")
+
+
+def for_page(png: bytes) -> bytes:
+    """The same picture smaller and in few colours: a fifth of the bytes, for a page of many."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as picture:
+        size = tuple(round(PAGE_SCALE * side) for side in picture.size)
+        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.quantize(PAGE_COLOURS, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+# Without a date, the same numbers give the same file.
+_METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+
+
 def _save(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     with styled():
-        # Without a date, the same numbers give the same file.
-        metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
     return buffer.getvalue()
 
 
-def _axes(definition: Definition, tasks: int, along: str = "after task") -> tuple[Figure, Axes]:
+def axes(definition: Definition, tasks: int, along: str = "after task") -> tuple[Figure, Axes]:
     figure = Figure(figsize=(INCHES, AXES_INCHES), layout="constrained")
     ax = figure.subplots()
     ax.grid(axis="y", color="#e3e3e3", linewidth=0.5)
@@ -238,25 +264,6 @@ def _logarithmic(ax: Axes, definition: Definition, values: list[float]) -> bool:
     return True
 
 
-def _line_style(line: Line, index: int) -> dict[str, Any]:
-    """How the `index`-th line of its role looks; bounds are grey and lie under the others."""
-    if line.role:
-        lower = line.role == LOWER
-        return {
-            "color": GREY if lower else DARK,
-            "linestyle": (0, (4, 2)) if lower else (0, (6, 1.5, 1, 1.5)),
-            "marker": "v" if lower else "^",
-            "markerfacecolor": "white" if index == 0 else GREY if lower else DARK,
-            "zorder": 2,
-        }
-    return {
-        "color": PALETTE[index % len(PALETTE)],
-        "marker": MARKERS[index % len(MARKERS)],
-        "linestyle": DASHES[index // len(PALETTE) % len(DASHES)],
-        "zorder": 3,
-    }
-
-
 def _label(line: Line, with_generator: bool) -> str:
     parts = [line.name, f"({line.role})" if line.role else ""]
     if with_generator and line.generator:
@@ -264,10 +271,11 @@ def _label(line: Line, with_generator: bool) -> str:
     return printable(" ".join(part for part in parts if part))
 
 
-def _legend(figure: Figure, ax: Axes) -> None:
-    """Below the axes, which keep their height: in two columns where they fit, long names on several lines."""
+def legend(figure: Figure, ax: Axes) -> None:
+    """Below the axes, which keep their height: in columns as far as they fit, long names on several lines."""
     handles, labels = ax.get_legend_handles_labels()
-    columns = 2 if max(map(len, labels)) <= LEGEND_CHARACTERS // 2 - 4 else 1
+    characters = round(LEGEND_CHARACTERS * figure.get_figwidth() / INCHES)
+    columns = min(max(1, characters // (max(map(len, labels)) + 4)), 4, len(labels))
     labels = ["\n".join(textwrap.wrap(label, LEGEND_CHARACTERS)) for label in labels]
     rows = -(-sum(label.count("\n") + 1 for label in labels) // columns)
     figure.set_figheight(AXES_INCHES + LEGEND_ROW_INCHES * rows)

@@ -14,11 +14,11 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from cl_bench.reports import comparison
+from cl_bench.reports import over_seeds
 from cl_bench.reports.definitions import Definition
 from cl_bench.reports.figures import INCHES, styled
 from cl_bench.reports.lines import Group, Line
-from cl_bench.reports.table import printable
+from cl_bench.reports.cells import printable
 
 LEAST = 4  # mixes, for a map to say more than lines
 ROW_INCHES, AROUND_INCHES = 0.22, 0.75
@@ -65,7 +65,7 @@ def heat_map(group: Group, definition: Definition) -> Figure | None:
     values = np.full((len(mixes.lines), tasks), np.nan)
     for i, line in enumerate(mixes.lines.values()):
         for t in range(tasks):
-            found = comparison.after(line, definition.name, t)
+            found = over_seeds.after(line, definition.name, t)
             values[i, t] = np.nan if found is None else found.mean
     if not np.isfinite(values).any():
         return None

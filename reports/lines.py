@@ -211,12 +211,22 @@ def _labelled(lines: list[Line]) -> list[Line]:
 
 def _differing(line: Line, others: list[Line], kind: str) -> list[str]:
     """The options of `line` that are not the same in all `others`, as key=value."""
+    keys = differing([line, *others], kind)
+    return options_text({key: value for key, value in line.config.get(kind, {}).items() if key in keys})
+
+
+def differing(lines: list[Line], kind: str) -> set[str]:
+    """The options that not all of `lines` have alike."""
     missing = object()
-    return [
-        f"{key}={commands.value_text(value)}"
-        for key, value in line.config.get(kind, {}).items()
-        if any(other.config.get(kind, {}).get(key, missing) != value for other in others)
-    ]
+    found = [line.config.get(kind, {}) for line in lines]
+    keys = {key for options in found for key in options}
+    return {key for key in keys if any(o.get(key, missing) != found[0].get(key, missing) for o in found)}
+
+
+def options_text(options: dict[str, Any]) -> list[str]:
+    """Options as key=value; the share of synthetic data goes without saying beside λ."""
+    derived = {"synthetic_fraction"} if "lambda" in options else set()
+    return [f"{key}={commands.value_text(value)}" for key, value in options.items() if key not in derived]
 
 
 def _code(line: Line, twins: list[Line]) -> list[str]:

@@ -13,12 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import commands, numbers, per_task
-from cl_bench.reports.columns import DEPTH, FD, OTDD, decimals, ideal
-from cl_bench.reports.comparison import ACC
+from cl_bench.reports.columns import ACC, DEPTH, FD, OTDD, decimals, ideal
 from cl_bench.reports.content import Content
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
-from cl_bench.reports.table import Table, number, with_interval
+from cl_bench.reports.cells import Table, number, with_interval
 
 TEMPLATES = Path(__file__).parent / "templates"
 PICTURES = {

@@ -24,7 +24,7 @@ from cl_bench.reports.columns import (
 )
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
-from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table, number, with_interval
+from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table, number, with_interval
 from cl_bench.rows import ENDS
 
 LISTED_CLASSES = 4
@@ -142,7 +142,7 @@ def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
         stored = cost.get("stored_bytes")
         texts.append(number(None if stored is None else stored / 1e6, 1))
         rows.append(_row(run, t, texts))
-    about = captions.distances(overall.columns)
+    about = captions.distances(overall.columns, extractors=definitions.extractors)
     caption = (
         f"Over all classes seen. {about + ' ' if about else ''}n: samples on each side of a distance. "
         f"real: the same score with real training data. {captions.ARROWS}"
@@ -172,7 +172,7 @@ def _distance_by_task(run: Run, definitions: Definitions, by_task: pd.DataFrame)
         )
         for t in by_task.index
     ]
-    about = captions.distances([OTDD], captions.span(numbers.sizes(run, OTDD, "task")))
+    about = captions.distances([OTDD], captions.span(numbers.sizes(run, OTDD, "task")), definitions.extractors)
     caption = f"{heading} on the classes of each task, floor in brackets. {about}"
     caption += captions.intervals([f"{OTDD}:{ENDS[0]}"] if ends else [])
     return Table("otdd-by-task", f"{definitions[OTDD].title} by task", tuple(columns), tuple(rows), caption)
@@ -194,7 +194,7 @@ def _distance_by_class(run: Run, definitions: Definitions) -> Table:
         title = str(names[c]) if c < len(names) else str(c)
         rows.append(Row((Cell(title), *map(Cell, texts))))
     n = captions.span(numbers.sizes(run, OTDD, "class", last))
-    caption = f"Each class after task {last + 1}, floor in brackets. {captions.distances(shown, n)}"
+    caption = f"Each class after task {last + 1}, floor in brackets. {captions.distances(shown, n, definitions.extractors)}"
     title = f"{definitions[OTDD].title} by class, after task {last + 1}"
     return Table("otdd-by-class", title, tuple(columns), tuple(rows), caption)
 

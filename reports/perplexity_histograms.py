@@ -14,7 +14,7 @@ from cl_bench import state
 from cl_bench.evaluators.perplexity import DOCUMENTS
 from cl_bench.finished_run import Run
 from cl_bench.reports.figures import GREY, INCHES, PALETTE, styled
-from cl_bench.reports.table import printable
+from cl_bench.reports.cells import printable
 
 GENERATIONS, BINS = 4, 40
 PANEL_INCHES, AROUND_INCHES = 1.15, 0.85

@@ -27,8 +27,9 @@ class StandardReport(Report):
         terminal.show(content.heading, content.tables, content.notes, plain)
 
     def write(self, runs: list[Run], folder: Path) -> list[Path]:
-        """Write table.csv, rows.csv, table.md, table.tex, figures (PNG, PDF) and index.html to `folder`; the
-        files written, each whole or not at all. Raises OSError where it cannot write."""
+        """Write table.csv, rows.csv, table.md, table.tex, table.json, figures (PNG, PDF, SVG) with their captions
+        (figures.md, figures.tex) and index.html to `folder`; the files written, each whole or not at all. Raises
+        OSError where it cannot write."""
         from cl_bench.reports import exports, files, page
 
         content = self._content(runs)
@@ -41,6 +42,7 @@ class StandardReport(Report):
                 exports.markdown(content.heading, content.tables, content.notes, content.definition_texts),
             ),
             files.write(folder / "table.tex", exports.latex(content.tables)),
+            files.write(folder / "table.json", exports.json_text(content)),
         ]
         pictures, drawn = _draw(content.drawings(), folder)
         written += drawn
@@ -56,7 +58,7 @@ class StandardReport(Report):
         terminal.show(content.heading, content.tables[:1], content.notes, plain)
 
     def write_reproduction(self, reproduction: Reproduction) -> list[Path]:
-        """Write claims.json, claims.md, figures (PNG, PDF), index.html and, where runs failed for a bug,
+        """Write claims.json, claims.md, figures (PNG, PDF, SVG) with captions, index.html and, where runs failed for a bug,
         failures.txt to its folder; the files written. Raises OSError where it cannot write."""
         from cl_bench.reports import exports, files, page
         from cl_bench.reports.reproduction import ClaimsContent
@@ -89,13 +91,18 @@ class StandardReport(Report):
 
 
 def _draw(drawings: Iterable[Drawing], folder: Path) -> tuple[list[Picture], list[Path]]:
-    """Write each drawing as PNG and PDF; the pictures for the page, and the files."""
-    from cl_bench.reports import figures, files, page
+    """Write each drawing as PNG, PDF and SVG, and the captions of all of them; the pictures for the page, and
+    the files."""
+    from cl_bench.reports import exports, figures, files, page
 
-    pictures, written = [], []
+    pictures, written, captions = [], [], []
     for drawing in drawings:
         png = figures.png(drawing.figure)
-        pictures.append(page.Picture(drawing.caption, png))
-        written.append(files.write(folder / f"{drawing.name}.png", png))
-        written.append(files.write(folder / f"{drawing.name}.pdf", figures.pdf(drawing.figure)))
+        pictures.append(page.Picture(drawing.caption, figures.for_page(png)))
+        captions.append((drawing.name, drawing.caption))
+        kinds = {"png": png, "pdf": figures.pdf(drawing.figure), "svg": figures.svg(drawing.figure)}
+        written += [files.write(folder / f"{drawing.name}.{kind}", data) for kind, data in kinds.items()]
+    if captions:
+        written.append(files.write(folder / "figures.md", exports.markdown_figures(captions)))
+        written.append(files.write(folder / "figures.tex", exports.latex_figures(captions)))
     return pictures, written

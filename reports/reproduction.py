@@ -15,7 +15,7 @@ from cl_bench.reports.columns import ideal
 from cl_bench.reports.content import Content, Drawing, mapped
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
-from cl_bench.reports.table import NOTHING, Cell, Column, Row, Table
+from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table
 from cl_bench.reproduction import Attempt, Reproduction
 from cl_bench.verdicts import LEAST_REPLICAS, LEAST_SEEDS, Judged
 
@@ -80,11 +80,11 @@ class ClaimsContent(Content):
         caption = (
             f"{self._known[name].heading} after each task, over all classes seen"
             f"{f', {group.title}' if several else ''}. Line: mean over seeds; "
-            f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name])}"
+            f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name], extractors=self._known.extractors)}"
         )
         file = _file(f"{name}_{group.title}" if several else name)
         yield Drawing(file, figure, caption.rstrip())
-        yield from mapped(group, self._known[name], file)
+        yield from mapped(group, self._known, name, file)
 
 
 def _samples(group: Group) -> Iterator[Drawing]:

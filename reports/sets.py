@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cl_bench.reports import captions
-from cl_bench.reports.table import Cell, Column, Row, Table, digits, number, with_interval
+from cl_bench.reports.cells import Cell, Column, Row, Table, digits, number, with_interval
 from cl_bench.reports.terminal import show as show_tables
 from cl_bench.rows import ENDS
 

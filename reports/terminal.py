@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cl_bench.reports.table import Column, Row, Table, printable
+from cl_bench.reports.cells import Column, Row, Table, printable
 
 # What plain text says where a stream cannot spell the sign.
 _ASCII = str.maketrans(

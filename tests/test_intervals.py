@@ -16,7 +16,7 @@ from cl_bench.config import Request, chosen_evaluators, chosen_extractors, resol
 from cl_bench.evaluation import evaluate
 from cl_bench.evaluators.otdd import OTDD
 from cl_bench.features import Features
-from cl_bench.finished_run import Run, load_runs
+from cl_bench.finished_run import Run, find_runs
 from cl_bench.intervals import Intervals
 from cl_bench.metrics.gaussian import fit, squared_distance
 from cl_bench.reports import comparison, lines, per_task
@@ -108,7 +108,7 @@ def test_an_interrupted_run_goes_on_with_them(fast_run, tmp_path: Path, monkeypa
         patch.setattr(OTDD, "evaluate", stop)
         with pytest.raises(KeyboardInterrupt):
             fast_run("bootstrap", tmp_path / "cut", **settings)
-    resumed = runner.resume(load_runs(tmp_path / "cut")[0].path, quiet=True)
+    resumed = runner.resume(find_runs(tmp_path / "cut")[0].path, quiet=True)
     pd.testing.assert_frame_equal(values(resumed), values(whole), check_exact=True)
     assert len(ends(resumed.rows))
 

@@ -11,7 +11,7 @@ import torch
 from cl_bench import runner
 from cl_bench.errors import TrainingDiverged, UserError
 from cl_bench.evaluators.accuracy import Accuracy
-from cl_bench.finished_run import Run, load_run, load_runs
+from cl_bench.finished_run import Run, load_run, find_runs
 from cl_bench.generators.gaussian import Gaussian
 from cl_bench.run_directory import METRICS, RunDirectory
 from cl_bench.strategies.bootstrap import Bootstrap
@@ -70,7 +70,7 @@ def test_interrupted_then_resumed_is_as_if_never_stopped(
             patch.setattr(Accuracy, "evaluate", stop)
         with pytest.raises(KeyboardInterrupt):
             fast_run(strategy, tmp_path / "cut")
-    half = load_runs(tmp_path / "cut")[0]
+    half = find_runs(tmp_path / "cut")[0]
     assert half.status == f"{at} of 5 tasks"
     resumed = runner.resume(half.path, quiet=True)
     assert values(resumed) == values(whole)
@@ -99,7 +99,7 @@ def test_divergence_names_task_step_and_checkpoint(fast_run, tmp_path: Path, mon
         match=r"task 3, generator gaussian: the loss is nan at step 7; .*task_01.checkpoint.safetensors",
     ):
         fast_run("bootstrap")
-    run = load_runs(tmp_path / "runs")[0]
+    run = find_runs(tmp_path / "runs")[0]
     assert run.status == "2 of 5 tasks"
     assert not (run.path / "task_02").exists()
 

@@ -16,7 +16,7 @@ from cl_bench.benchmarks.digits import SplitDigits
 from cl_bench.evaluation import evaluate
 from cl_bench.evaluators.perplexity import PerplexityEvaluator
 from cl_bench.evaluators.tails import Tails
-from cl_bench.finished_run import Run, load_runs
+from cl_bench.finished_run import Run, find_runs
 from cl_bench.law import CategoricalLaw
 from cl_bench.options import build as build_options
 from cl_bench.registry import benchmarks
@@ -130,7 +130,7 @@ def test_generation_0_is_the_same_after_a_stop(text_run, tmp_path: Path, monkeyp
             patch.setattr(PerplexityEvaluator, "evaluate", stop)
         with pytest.raises(KeyboardInterrupt):
             text_run("cut")
-    (half,) = load_runs(tmp_path / "cut")
+    (half,) = find_runs(tmp_path / "cut")
     resumed = runner.resume(half.path, quiet=True)
     columns = [*KEY, "value", "n"]
     pd.testing.assert_frame_equal(resumed.rows[columns], whole.rows[columns])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from cl_bench.finished_run import Run
-from cl_bench.reports import comparison, lines, numbers
+from cl_bench.reports import comparison, lines, numbers, over_seeds
 from cl_bench.reports.definitions import Definitions
-from cl_bench.reports.table import Table
+from cl_bench.reports.cells import Table
 
 Make = Callable[..., Run]
 
@@ -31,7 +31,7 @@ def test_mean_and_sample_deviation_by_hand(make_run: Make) -> None:
     # Mean 0.8; squares 0.01 + 0 + 0.01, divided by n − 1 = 2, root 0.1.
     runs = [make_run(seed=s, acc=a) for s, a in enumerate((0.7, 0.8, 0.9))]
     (group,) = lines.groups(runs)
-    final = comparison.tables(group)[0]
+    final = comparison.tables([group])[0]
     assert column(final, "ACC class-IL ↑") == ["–", "0.800 ± 0.100", "–"]
     assert column(final, "seeds") == ["–", "3", "–"]
     assert column(final, "OTDD ↓ (floor)")[1] == "0.500 ± 0.000 (0.125)"
@@ -40,17 +40,17 @@ def test_mean_and_sample_deviation_by_hand(make_run: Make) -> None:
 
 def test_one_seed_has_no_deviation(make_run: Make) -> None:
     (group,) = lines.groups([make_run(acc=0.7), make_run("ddgr", acc=0.8)])
-    assert column(comparison.tables(group)[0], "ACC class-IL ↑")[1:3] == ["0.800", "0.700"]
+    assert column(comparison.tables([group])[0], "ACC class-IL ↑")[1:3] == ["0.800", "0.700"]
 
 
 @pytest.mark.parametrize("values", [[], [None, float("nan")]])
 def test_statistic_of_nothing(values: list[float | None]) -> None:
-    assert comparison.statistic(values) is None
+    assert over_seeds.statistic(values) is None
 
 
 def test_a_number_that_one_seed_lacks_says_so(make_run: Make) -> None:
     (group,) = lines.groups([make_run(seed=0), make_run(seed=1, otdd=None)])
-    final = comparison.tables(group)[0]
+    final = comparison.tables([group])[0]
     assert column(final, "OTDD ↓ (floor)")[1] == "0.500 [1] (0.125)"
     assert "[k]" in final.caption
 
@@ -59,7 +59,7 @@ def test_bounds_first_and_last_and_never_best(make_run: Make) -> None:
     runs = [make_run("joint", acc=0.99), make_run("mixed", acc=0.8), make_run("naive", acc=0.2)]
     runs.append(make_run("bootstrap", acc=0.6))
     (group,) = lines.groups(runs)
-    final = comparison.tables(group)[0]
+    final = comparison.tables([group])[0]
     assert column(final, "strategy") == ["naive (lower bound)", "bootstrap", "mixed", "joint (upper bound)"]
     assert strong(final, "ACC class-IL ↑") == [False, False, True, False]
     assert [row.muted for row in final.rows] == [True, False, False, True]
@@ -68,7 +68,7 @@ def test_bounds_first_and_last_and_never_best(make_run: Make) -> None:
 
 def test_best_is_lowest_where_lower_is_better(make_run: Make) -> None:
     (group,) = lines.groups([make_run("mixed", otdd=0.4), make_run("ddgr", otdd=0.3)])
-    assert strong(comparison.tables(group)[0], "OTDD ↓ (floor)") == [False, True, False, False]
+    assert strong(comparison.tables([group])[0], "OTDD ↓ (floor)") == [False, True, False, False]
 
 
 def test_missing_bounds_name_the_command(make_run: Make, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_missing_bounds_name_the_command(make_run: Make, tmp_path: Path) -> None
         "cl-bench run --strategy naive --benchmark toy --order-seed 7 --limit 50 --plugin mine.py "
         f"-o 'benchmark.tasks=[2,1]' --output {tmp_path / 'runs'}"
     )
-    assert column(comparison.tables(group)[0], "ACC class-IL ↑")[0] == "–"
+    assert column(comparison.tables([group])[0], "ACC class-IL ↑")[0] == "–"
 
 
 def test_the_default_root_needs_no_output_flag(
@@ -98,7 +98,7 @@ def test_bounds_are_found_beside_the_runs(make_run: Make) -> None:
     make_run("joint", finished=2)
     make_run("joint", limit=9)
     (group,) = lines.groups(runs)
-    final = comparison.tables(group)[0]
+    final = comparison.tables([group])[0]
     assert column(final, "ACC class-IL ↑")[0] == "0.300 ± 0.071"
     assert column(final, "ACC class-IL ↑")[-1] == "–", "unfinished or other data is no bound"
     assert any("Added the lower bound: 2 runs" in note for note in group.notes)
@@ -110,13 +110,13 @@ def test_the_bound_most_like_the_runs_is_taken(make_run: Make) -> None:
     make_run("naive", acc=0.1, generator_options={"steps": 5}, strategy_options={"start": "fresh"})
     make_run("naive", acc=0.3)
     (group,) = lines.groups(runs)
-    assert column(comparison.tables(group)[0], "ACC class-IL ↑")[0] == "0.300"
+    assert column(comparison.tables([group])[0], "ACC class-IL ↑")[0] == "0.300"
 
 
 def test_other_generator_options_are_another_line(make_run: Make) -> None:
     runs = [make_run(seed=s, generator_options={"steps": n}) for s, n in ((0, 300), (1, 300), (0, 500))]
     (group,) = lines.groups(runs)
-    final = comparison.tables(group)[0]
+    final = comparison.tables([group])[0]
     assert column(final, "generator")[1:3] == ["gaussian steps=300", "gaussian steps=500"]
     assert column(final, "seeds")[1:3] == ["2", "1"]
 
@@ -125,7 +125,7 @@ def test_only_options_that_differ_are_shown(make_run: Make) -> None:
     both = {"start": "warm"}
     runs = [make_run(strategy_options=both | {"lambda": v}) for v in (0.5, 1.0)]
     (group,) = lines.groups(runs)
-    assert column(comparison.tables(group)[0], "strategy")[1:3] == ["mixed lambda=0.5", "mixed lambda=1.0"]
+    assert column(comparison.tables([group])[0], "strategy")[1:3] == ["mixed lambda=0.5", "mixed lambda=1.0"]
 
 
 def test_other_data_is_another_group(make_run: Make) -> None:
@@ -140,20 +140,20 @@ def test_other_data_is_another_group(make_run: Make) -> None:
 def test_unfinished_runs_are_left_out_and_named(make_run: Make) -> None:
     runs = [make_run(seed=0, acc=0.8), make_run(seed=1, acc=0.1, finished=2), make_run("ddgr")]
     (group,) = lines.groups(runs)
-    assert column(comparison.tables(group)[0], "ACC class-IL ↑")[2] == "0.800"
+    assert column(comparison.tables([group])[0], "ACC class-IL ↑")[2] == "0.800"
     assert any("mixed, seed 1, 2 of 3 tasks finished" in note for note in group.notes)
 
 
 def test_only_unfinished_runs_still_make_a_table(make_run: Make) -> None:
     (group,) = lines.groups([make_run(finished=1), make_run(finished=0, seed=1)])
-    assert column(comparison.tables(group)[0], "strategy") == ["naive (lower bound)", "joint (upper bound)"]
+    assert column(comparison.tables([group])[0], "strategy") == ["naive (lower bound)", "joint (upper bound)"]
 
 
 def test_other_versions_are_noted_and_not_averaged(make_run: Make) -> None:
     old = make_run(seed=1, acc=0.5, versions={"torch": "2.14.0"})
     (group,) = lines.groups([make_run(seed=0, acc=0.9), old])
     assert any("Different versions of torch: " in n and "2.14.0 (1 run)" in n for n in group.notes)
-    final = comparison.tables(group)[0]
+    final = comparison.tables([group])[0]
     assert sorted(column(final, "ACC class-IL ↑")[1:3]) == ["0.500", "0.900"]
     assert sorted(column(final, "strategy")[1:3]) == ["mixed torch@2.14.0", "mixed torch@2.15.0"]
 
@@ -161,7 +161,7 @@ def test_other_versions_are_noted_and_not_averaged(make_run: Make) -> None:
 def test_a_seed_counts_once(make_run: Make) -> None:
     runs = [make_run(acc=0.9), make_run(acc=0.9, otdd=None, evaluators=["other"]), make_run("ddgr")]
     (group,) = lines.groups(runs)
-    final = comparison.tables(group)[0]
+    final = comparison.tables([group])[0]
     assert column(final, "seeds")[2] == "1"
     assert column(final, "OTDD ↓ (floor)")[2] == "0.500 (0.125)"
     assert any("same configuration and seed" in note for note in group.notes)
@@ -169,7 +169,7 @@ def test_a_seed_counts_once(make_run: Make) -> None:
 
 def test_course_has_both_metrics_after_each_task(make_run: Make) -> None:
     (group,) = lines.groups([make_run(seed=0, acc=0.9, otdd=0.5), make_run(seed=1, acc=0.7, otdd=0.7)])
-    course = comparison.tables(group)[1]
+    course = comparison.tables([group])[1]
     assert course.groups() == [("", 3), ("ACC class-IL ↑ after task", 3), ("OTDD ↓ after task", 3)]
     assert [c.text for c in course.rows[1].cells[3:]] == ["0.600", "0.700", "0.800"] + ["0.600"] * 3
     assert [c.text for c in course.rows[-1].cells[6:]] == ["0.125"] * 3
@@ -178,7 +178,7 @@ def test_course_has_both_metrics_after_each_task(make_run: Make) -> None:
 def test_a_third_partys_metric_has_a_column(make_run: Make) -> None:
     extra = (("beauty", "beauty", True, 0.00123),)
     (group,) = lines.groups([make_run(extra=extra), make_run("ddgr", extra=extra)])
-    assert column(comparison.tables(group)[0], "beauty ↑")[1] == "0.00123"
+    assert column(comparison.tables([group])[0], "beauty ↑")[1] == "0.00123"
 
 
 def test_slope_of_otdd_by_hand(make_run: Make) -> None:
@@ -186,7 +186,7 @@ def test_slope_of_otdd_by_hand(make_run: Make) -> None:
     runs = [make_run(seed=0, otdd=(0.2, 0.3, 0.7)), make_run(seed=1, otdd=(0.1, 0.9, 0.2))]
     runs += [make_run("ddgr", otdd=(0.5, 0.4, 0.3))]
     (group,) = lines.groups(runs)
-    final = comparison.tables(group)[0]
+    final = comparison.tables([group])[0]
     headings = [c.heading for c in final.columns]
     assert headings[headings.index("OTDD ↓ (floor)") + 1] == "OTDD slope ↓ (floor)"
     # Mean 0.15; deviation √(2 · 0.1²) = 0.141. A floor that is the same after each task has no slope.

@@ -8,7 +8,7 @@ import pytest
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import per_task
-from cl_bench.reports.table import number
+from cl_bench.reports.cells import number
 from cl_bench.reports.terminal import text_table
 
 Make = Callable[..., Run]

@@ -15,7 +15,7 @@ from cl_bench import runner
 from cl_bench.augmentation import Augmentation
 from cl_bench.config import Config, Request, resolve
 from cl_bench.errors import TrainingDiverged, UserError
-from cl_bench.finished_run import Run, load_runs
+from cl_bench.finished_run import Run, find_runs
 from cl_bench.progress import Progress
 from cl_bench.registry import strategies
 from cl_bench.run_directory import METRICS
@@ -85,7 +85,7 @@ def test_interrupted_then_repeated_is_as_if_never_stopped(
         patch.setattr(AvalancheStrategy, "observe", stop)
         with pytest.raises(KeyboardInterrupt):
             fast_run(f"avalanche:{name}", tmp_path / "cut", **quick)
-    half = load_runs(tmp_path / "cut")[0]
+    half = find_runs(tmp_path / "cut")[0]
     assert half.status == "3 of 5 tasks"
     resumed = runner.resume(half.path, quiet=True)
     assert resumed.status == "finished"
@@ -215,7 +215,7 @@ def test_a_loss_gone_bad_stops_the_run(fast_run, tmp_path: Path) -> None:
     wild = {"generator": None, "optimizer": "sgd", "learning_rate": 1e20}
     with pytest.raises(TrainingDiverged, match=r"task 1, avalanche:Naive: the loss is \S+ at step \d+"):
         fast_run("avalanche:Naive", **wild)
-    assert load_runs(tmp_path / "runs")[0].status == "0 of 5 tasks"
+    assert find_runs(tmp_path / "runs")[0].status == "0 of 5 tasks"
 
 
 class Blackout(Augmentation):

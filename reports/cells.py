@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 NOTHING = "–"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry. strong: the best of its column. link: a relative path to what it is about, or ""."""
+    """One entry. strong: the best of its column. link: a relative path to what it is about, or "". raw: the
+    numbers behind the text, not rounded, by what they are: value, or mean, std and n; floor, low, high, …"""
 
     text: str
     strong: bool = False
     link: str = ""
+    raw: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
