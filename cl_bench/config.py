@@ -35,6 +35,7 @@ _AFTERWARDS = (
     "reproduction",
     "set_comparison",
     "strict",
+    "tidy",
     "tracker",
     "tracking",
     "verdicts",

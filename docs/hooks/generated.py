@@ -6,6 +6,7 @@ CONTRIBUTING, CHANGELOG and the example's README as pages. Nothing of this is wr
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import sys
@@ -14,11 +15,14 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from cl_bench import registry
 from cl_bench.options import describe
 
 ROOT = Path(__file__).parents[2]
+
+FUNCTION = re.compile(r"^<!-- function ([\w.]+):(\w+) -->$", re.M)
 
 # Pages made of files outside docs/.
 FILES = {
@@ -79,6 +83,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for uri, content in pages.items():
         files.append(File.generated(config, uri, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """`<!-- function MODULE:NAME -->`, for what lives in a folder that mkdocstrings does not see mapped into
+    the package."""
+    return FUNCTION.sub(lambda mark: function(mark[1], mark[2]), markdown)
+
+
+def function(module: str, name: str) -> str:
+    found = getattr(importlib.import_module(module), name)
+    signature = str(inspect.signature(found)).replace("'", "")
+    told = escaped(inspect.getdoc(found) or "")
+    return f"### `{module}.{name}`\n\n```python\n{name}{signature}\n```\n\n{told}"
 
 
 def page_of(path: str) -> str:
