@@ -2,8 +2,8 @@
 
 A few short runs on digits, kept in `.cache/docs`, so that only changed code makes them again. In a page,
 `<!-- example run: TITLE -->` becomes the table of the run's report whose title begins so, with its caption,
-`<!-- example run figure: NAME -->` a figure of it, `<!-- example run picture: NAME -->` what an evaluator drew
-after the last task; with `comparison` likewise. One that is no more there stops the build.
+`<!-- example run figure: NAME -->` a figure of it, `<!-- example run picture: NAME -->` what an evaluator
+drew after the last task; with `comparison` likewise. One that is no more there stops the build.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ SECTIONS = {
     "Strategies": (
         "strategies",
         "strategy",
-        "A strategy decides what comes back of earlier tasks. Choose one with `--strategy`; options go by name, `-o lambda=0.5`.",
+        "A strategy decides what comes back of earlier tasks. Choose one with `--strategy`; options go by "
+        "name, `-o lambda=0.5`.",
     ),
     "Benchmarks": (
         "benchmark-cards",
@@ -47,7 +48,8 @@ SECTIONS = {
     "Generators": (
         "generator-cards",
         "generator",
-        "A generator is the model that replays. Choose one with `--generator`; its options are `-o generator.KEY=VALUE`.",
+        "A generator is the model that replays. Choose one with `--generator`; its options are "
+        "`-o generator.KEY=VALUE`.",
     ),
     "Evaluators": (
         "evaluators",
@@ -125,7 +127,9 @@ def card(kind: str, cls: type[Any]) -> str:
     metrics = getattr(cls, "metrics", {})
     if metrics:
         arrows = {True: "↑", False: "↓", None: ""}
-        rows = [(f"`{n}`", arrows[m.higher_is_better], escaped(m.doc), m.interval) for n, m in metrics.items()]
+        rows = [
+            (f"`{n}`", arrows[m.higher_is_better], escaped(m.doc), m.interval) for n, m in metrics.items()
+        ]
         rows = [tuple(cell.replace("{extractor}", "EXT") for cell in row) for row in rows]
         lines += ["## Metrics", "", *table(("metric", "good", "definition", "interval"), rows)]
     options = describe(cls.Options) if hasattr(cls, "Options") else []
@@ -171,7 +175,13 @@ def avalanche_methods() -> list[str]:
     from cl_bench.strategies.avalanche_methods import METHODS
 
     rows = [(f"`avalanche:{name}`", escaped(method.paper)) for name, method in METHODS.items()]
-    return ["## Methods", "", "`cl-bench show avalanche:EWC` lists one's own options.", "", *table(("strategy", "paper"), rows)]
+    return [
+        "## Methods",
+        "",
+        "`cl-bench show avalanche:EWC` lists one's own options.",
+        "",
+        *table(("strategy", "paper"), rows),
+    ]
 
 
 def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
