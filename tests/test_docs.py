@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -194,6 +195,23 @@ def test_the_python_of_getting_started_runs(tmp_path: Path, monkeypatch) -> None
     assert names["run"].finished
 
 
+@pytest.mark.slow
+def test_the_python_of_readme_and_generators_runs(tmp_path: Path, monkeypatch) -> None:
+    """As it stands, but on few samples and with a generator in closed form."""
+    monkeypatch.chdir(tmp_path)
+    import cl_bench
+
+    few = {"generator": "gaussian", "limit": 20, "evaluators": ("accuracy", "depth"), "quiet": True}
+    monkeypatch.setattr(cl_bench, "run", partial(cl_bench.run, **few, classifier_steps=20))
+    (readme,) = blocks(ROOT / "README.md", "python")
+    names: dict[str, object] = {}
+    exec(compile(readme, "README.md", "exec"), names)
+    path = names["run"].path
+    (code,) = blocks(DOCS / "generators.md", "python")
+    exec(compile(code.replace("runs/…", str(path)), "generators.md", "exec"), names)
+    assert names["images"].shape == (3, 1, 8, 8)
+
+
 def test_links_between_files_lead_somewhere() -> None:
     """Where the files are read as they are; pages that the site makes (`example/…`) are not among them."""
     lost = []
@@ -205,7 +223,7 @@ def test_links_between_files_lead_somewhere() -> None:
 
 
 def test_pictures_are_small() -> None:
-    large = [path.name for path in (DOCS / "images").iterdir() if path.stat().st_size > 300_000]
+    large = [path.name for path in (DOCS / "images").iterdir() if path.stat().st_size > 100_000]
     assert large == []
 
 
