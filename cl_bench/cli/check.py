@@ -39,8 +39,9 @@ class CheckVerb(Verb):
         named = prefix in registry.ALL or any(prefix in known for known in registry.ALL.values())
         found = find(arguments.name) if named or not colon else [("strategy", arguments.name)]
         if not any(kind in CHECKED for kind, _ in found):
+            article = "an" if found[0][0][0] in "aeiou" else "a"
             raise UserError(
-                f"{arguments.name} is no strategy, benchmark or generator, which is what check looks at"
+                f"{arguments.name} is {article} {found[0][0]}; check takes a strategy, benchmark or generator"
             )
 
         from cl_bench.checks.benchmark import check_benchmark
