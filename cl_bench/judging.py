@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -29,6 +29,7 @@ class Judging:
     """Evaluators of one run, with all that they share from task to task.
 
     run_id, config: of the run, for its rows. judges: those that can judge its strategy. extractors: fitted.
+    seconds: that each judge took when last asked; what judges share is computed for the first that needs it.
     """
 
     run_id: str
@@ -39,6 +40,7 @@ class Judging:
     extractors: tuple[Extractor, ...]
     device: torch.device
     progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def needs_samples(self) -> bool:
@@ -81,12 +83,15 @@ class Judging:
             self.progress,
             Intervals(self.config.ci),
         )
+        self.seconds.clear()
         for judge in self.judges:
             if after_task < 0 and not judge.before_first:
                 continue
+            start = time.perf_counter()
             told = self.progress.phase(f"evaluate {judge.name}")
             with isolated(self.config.seed, "evaluate", after_task, judge.name), told:
                 yield from self._rows(after_task, judge.evaluate(evidence))
+            self.seconds[judge.name] = round(time.perf_counter() - start, 3)
 
     def _rows(self, after_task: int, measurements: Iterator[Measurement]) -> Iterator[Row]:
         start = time.perf_counter()

@@ -93,11 +93,11 @@ class RunDirectory:
         lines = text.split("\n")[:-1]
         try:
             records = json.loads(f"[{','.join(lines)}]")
-        except ValueError:
-            records = []
-        if len(records) != len(lines) or not all(map(_is_row, records)):
-            number = next((i for i, line in enumerate(lines, start=1) if not _is_row_text(line)), 1)
-            raise UserError(f"{path} line {number} is damaged; move the run away and run again")
+            whole = len(records) == len(lines) and {tuple(record) for record in records} <= {tuple(KEYS)}
+        except (ValueError, TypeError):
+            whole = False
+        if not whole:
+            records = [_record(line, f"{path} line {number}") for number, line in enumerate(lines, start=1)]
         expected = self.finished(done - 1).get("rows") if done else 0
         found = sum(record["after_task"] < done for record in records)
         if done and found != expected:
@@ -239,15 +239,12 @@ def _line(row: Row) -> str:
     return json.dumps(row.as_dict(), ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _is_row(record: Any) -> bool:
-    return isinstance(record, dict) and record.keys() == KEYS.keys()
-
-
-def _is_row_text(line: str) -> bool:
+def _record(line: str, where: str) -> dict[str, Any]:
+    """One row as written, its keys in whatever order. Raises UserError."""
     try:
-        return _is_row(json.loads(line))
-    except ValueError:
-        return False
+        return Row.from_dict(json.loads(line)).as_dict()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{where} is damaged; move the run away and run again") from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -270,6 +270,7 @@ class _Session:
             **sampled.as_dict(),
             **memory,
             "seconds_evaluation": round(time.perf_counter() - trained, 3),
+            "seconds_by_evaluator": dict(self.judging.seconds),
             "replay_samples": 0 if replay is None else len(replay),
             "stored_bytes": stored,
         }

@@ -43,8 +43,8 @@ def load_runs(folder: str | Path = DEFAULT_OUTPUT) -> pd.DataFrame:
 
     run, strategy, benchmark, generator     text; run is the id
     options                                 text: what was chosen, as typed after -o, where runs of the same
-                                            strategy, benchmark and generator differ, and versions of code that
-                                            do; "" where none do
+                                            strategy, benchmark and generator differ, and versions of code
+                                            that do; "" where none do
     real, lambda, synthetic_fraction        float64, the mix of strategies with such options, else NaN
     seed                                    int64
     after_task                              int64: the last task learned, from 0; −1 before the first

@@ -6,7 +6,8 @@ benchmark, as the size of a network, do not tell rows apart; the caption names t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from cl_bench.reports import captions, numbers
 from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table
@@ -22,12 +23,14 @@ def across(groups: Sequence[Group]) -> list[Table]:
     groups = [group for group in groups if group.runs]
     runs = [run for group in groups for run in group.runs]
     definitions, named = Definitions(runs), by_name(groups)
-    found = []
+    found: list[Table] = []
     for name in headlines(definitions, [numbers.overall(run) for run in runs]):
         have = [i for i, group in enumerate(groups) if _measured(group, name)]
         if len(have) > 1:
             label = f"across-{len(found) + 1}"
-            found.append(_table([groups[i] for i in have], [named[i] for i in have], name, label, definitions))
+            found.append(
+                _table([groups[i] for i in have], [named[i] for i in have], name, label, definitions)
+            )
     return found
 
 
@@ -40,20 +43,22 @@ def by_name(groups: Sequence[Group]) -> list[dict[str, Line]]:
             alike = [other for other in lines if other.strategy == line.strategy]
             telling.setdefault(line.strategy, set()).update(differing(alike, "strategy_options"))
 
-    def name(line: Line, generator: bool) -> str:
+    def name(line: Line) -> str:
         chosen = line.config.get("strategy_options", {})
         options = {key: value for key, value in chosen.items() if key in telling[line.strategy]}
-        parts = [line.label or " ".join([line.strategy, *options_text(options)])]
-        return ", ".join([*parts, *([str(line.config.get("generator"))] if generator else [])])
+        return line.label or " ".join([line.strategy, *options_text(options)])
 
-    for generator in (False, True):
-        found = [{name(line, generator): line for line in group.lines if line.runs} for group in groups]
-        if all(len(f) == sum(bool(line.runs) for line in g.lines) for f, g in zip(found, groups, strict=True)):
-            return found
-    # Options of generators, or versions of code: what tells them apart in one group may not in another.
-    return [
-        {f"{line.name}, {line.generator}": line for line in group.lines if line.runs} for group in groups
+    # A name that two lines of a group share gets the generator; one that they share still, all that tells
+    # them apart: options of the generator, versions of code.
+    longer: list[Callable[[Line], str]] = [
+        lambda line: f"{name(line)}, {line.config.get('generator')}",
+        lambda line: f"{line.name}, {line.generator}",
     ]
+    found = [[(name(line), line) for line in group.lines if line.runs] for group in groups]
+    for way in longer:
+        shared = {text for lines in found for text, n in Counter(t for t, _ in lines).items() if n > 1}
+        found = [[(way(line) if text in shared else text, line) for text, line in lines] for lines in found]
+    return [dict(lines) for lines in found]
 
 
 def _measured(group: Group, name: str) -> bool:
@@ -93,10 +98,13 @@ def _table(
     about = captions.distances([name], n, definitions.extractors)
     caption = (
         f"{definition.heading} after the last task, over all classes. {captions.SEEDS} {_seeds(named)} Best "
-        f"strategy of each benchmark bold, bounds aside. {captions.tests(bests)}"
-        f"{f'In brackets: {beside[1]}. ' if beside else ''}{about + ' ' if about else ''}{_differences(named)}"
+        f"strategy of each benchmark bold, bounds aside. {captions.significance(bests)}"
+        f"{f'In brackets: {beside[1]}. ' if beside else ''}{about + ' ' if about else ''}"
+        f"{_differences(named)}"
     )
-    return Table(label, f"{definition.title} by strategy and benchmark", tuple(columns), tuple(rows), caption.strip())
+    return Table(
+        label, f"{definition.title} by strategy and benchmark", tuple(columns), tuple(rows), caption.strip()
+    )
 
 
 def _seeds(named: Sequence[dict[str, Line]]) -> str:

@@ -18,6 +18,9 @@ _ESTIMATORS = {
     "fd": "FD in closed form between Gaussian fits",
     "cfd": "CFD as FD, the mean over classes",
     "kid": "KID, unbiased, with the cubic kernel",
+    "w2": "W₂² by exact optimal transport",
+    "sliced_w2": "sliced W₂² along 1,000 directions",
+    "sliced_otdd": "s-OTDD along random projections",
     "mmd": "MMD², unbiased, with an RBF kernel of the real median distance",
 }
 # Runs of older versions do not say what their extractor is.
@@ -46,7 +49,7 @@ def distances(measured: Iterable[str], n: str = "", extractors: Mapping[str, str
     )
 
 
-def tests(bests: Iterable[Best], among: str = "column") -> str:
+def significance(bests: Iterable[Best], among: str = "column") -> str:
     """What † means, with a blank behind it, or why there is none; "" where nothing competes."""
     competing = [best for best in bests if best.mean is not None]
     if not competing:
@@ -54,8 +57,8 @@ def tests(bests: Iterable[Best], among: str = "column") -> str:
     if not any(best.tested for best in competing):
         return f"No test of differences: it takes {LEAST_SEEDS} seeds of every strategy. "
     return (
-        f"{MARK}: differs from every other strategy of its {among}, bounds aside, at 5 % (two-sided Welch t-tests "
-        f"between all pairs, Holm-corrected, where each has {LEAST_SEEDS} seeds or more). "
+        f"{MARK}: differs from every other strategy of its {among}, bounds aside, at 5 % (two-sided Welch "
+        f"t-tests between all pairs, Holm-corrected, where each has {LEAST_SEEDS} seeds or more). "
     )
 
 

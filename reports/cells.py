@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 NOTHING = "–"
@@ -17,7 +16,7 @@ class Cell:
     text: str
     strong: bool = False
     link: str = ""
-    raw: Mapping[str, float | None] = field(default_factory=dict)
+    raw: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,8 @@ def _final(group: Group, definitions: Definitions, index: int) -> Table:
     about = captions.distances(measured, n, definitions.extractors)
     caption = (
         f"After the last task. {captions.SEEDS} {captions.ARROWS} "
-        f"Best strategy bold, bounds aside. {captions.tests(bests.values())}In brackets: what real data would "
-        f"score.{captions.intervals(measured, captions.OF_ONE)}{' ' + about if about else ''}"
+        f"Best strategy bold, bounds aside. {captions.significance(bests.values())}In brackets: what real "
+        f"data would score.{captions.intervals(measured, captions.OF_ONE)}{' ' + about if about else ''}"
         f"{_partial(found, group)}"
     )
     return Table(f"final-{index}", f"Final values: {group.title}", tuple(columns), tuple(rows), caption)
@@ -127,7 +127,8 @@ def _further(group: Group, definitions: Definitions, names: list[str], index: in
         rows.append(Row((*cells, Cell(name))))
     caption = (
         f"Further metrics after the last task, over all classes. {captions.SEEDS} {captions.ARROWS} Best "
-        f"strategy bold, bounds aside. {captions.tests(bests, 'row')}real data: other real data at the same n."
+        f"strategy bold, bounds aside. {captions.significance(bests, 'row')}real data: other real data at "
+        "the same n."
         f"{captions.intervals(measured, captions.OF_ONE)}{_partial(found, group)}"
     )
     return Table(f"further-{index}", f"Further metrics: {group.title}", tuple(columns), tuple(rows), caption)

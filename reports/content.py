@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from cl_bench.finished_run import Run
-from cl_bench.reports import captions, comparison, lines, numbers, per_task
+from cl_bench.reports import captions, comparison, lines, numbers, per_task, sparklines
+from cl_bench.reports.cells import Table
 from cl_bench.reports.columns import ACC, CAS, FD, MATRIX, OTDD, headlines, ideal
 from cl_bench.reports.course import WORDS
 from cl_bench.reports.definitions import Definition, Definitions
-from cl_bench.reports.cells import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,12 +35,13 @@ class Drawing:
 
 class Content(ABC):
     """heading: one line. facts: (heading, text) to read before the tables. runs: those asked for and those
-    the tables rest on besides. wide: table.csv."""
+    the tables rest on besides. sparklines: tables for terminals. wide: table.csv."""
 
     heading: str
     facts: Sequence[tuple[str, str]] = ()
     runs: list[Run]
     tables: list[Table]
+    sparklines: Sequence[Table] = ()
     notes: list[str]
     wide: pd.DataFrame
     definitions: list[Definition]
@@ -72,7 +73,7 @@ class Single(Content):
         what = f"{run.strategy} on {run.benchmark}, generator {generator}, seed {run.seed}"
         self.heading = f"{what}: {lines.progress(run)}"
         self.runs = [run]
-        self.tables = per_task.tables(run)
+        self.tables, self.sparklines = per_task.tables(run), sparklines.of_run(run)
         self.notes = []
         if not run.finished:
             self.notes.append(f"{lines.progress(run)}; go on with: cl-bench resume {run.path}")
@@ -93,9 +94,8 @@ class Single(Content):
             figure = figures.drift(run, self._known[name])
             if figure is not None:
                 n = captions.span(numbers.sizes(run, name, "all"))
-                caption = (
-                    f"{self._known[name].heading} over all classes seen. {captions.distances([name], n, self._known.extractors)}"
-                )
+                about = captions.distances([name], n, self._known.extractors)
+                caption = f"{self._known[name].heading} over all classes seen. {about}"
                 yield Drawing(file, figure, caption)
 
 
@@ -108,7 +108,8 @@ class Comparison(Content):
         used = [run for group in self.groups for run in group.runs]
         self.runs = list({run.path.resolve(): run for run in (*runs, *used)}.values())
         several = len(self.groups) > 1
-        self.tables, self.notes = comparison.tables(self.groups), []
+        self.tables, self.sparklines = comparison.tables(self.groups), sparklines.of_groups(self.groups)
+        self.notes = []
         for group in self.groups:
             self.notes += [f"{group.title}: {note}" if several else note for note in group.notes]
         self.wide = comparison.wide(self.groups)
@@ -127,7 +128,9 @@ class Comparison(Content):
         for index, group in enumerate(self.groups, start=1):
             yield from self._of_group(group, f"_{index}" if len(self.groups) > 1 else "", look)
 
-    def _of_group(self, group: lines.Group, number: str, look: Mapping[lines.Line, Look]) -> Iterator[Drawing]:
+    def _of_group(
+        self, group: lines.Group, number: str, look: Mapping[lines.Line, Look]
+    ) -> Iterator[Drawing]:
         from cl_bench.reports import figures
         from cl_bench.reports.growth_curves import growth_curves
 
@@ -140,9 +143,9 @@ class Comparison(Content):
         figure = growth_curves(group, look)
         if figure is not None:
             text = (
-                f"Training time and network evaluations for replay of each task against the classes seen after "
-                f"it, {group.title}: mean over seeds, n = {_seed_numbers(group)}. Dotted: growth in proportion "
-                "to the classes. Times are by the clock."
+                f"What each task cost against the classes seen after it, {group.title}: mean over seeds, "
+                f"n = {_seed_numbers(group)}. Time by the clock; network evaluations to draw replay, one per "
+                "image and step. Dotted: growth in proportion to the classes."
             )
             yield Drawing(f"cost{number}", figure, text)
 
@@ -150,10 +153,10 @@ class Comparison(Content):
         by = ", ".join(self._known[name].heading for name in found.metrics)
         units = len(next(iter(found.units.values())))
         return (
-            f"Mean ranks after the last task, 1 is best, over {by}; bounds aside. Small dots: the rank of one seed "
-            f"on one benchmark, averaged over metrics; n = {units} of these, on {found.benchmarks} "
-            f"{'benchmark' if found.benchmarks == 1 else 'benchmarks'}. Large: their mean, ± their sample standard "
-            "deviation."
+            f"Mean ranks after the last task, 1 is best, over {by}; bounds aside. Small dots: the rank of "
+            f"one seed on one benchmark, averaged over metrics; n = {units} of these, on {found.benchmarks} "
+            f"{'benchmark' if found.benchmarks == 1 else 'benchmarks'}; line: from the least to the "
+            "greatest. Large: their mean."
         )
 
 
@@ -171,11 +174,13 @@ def about_curves(group: lines.Group, name: str, known: Definitions) -> str:
     measured = {str(m) for run in group.runs for m in numbers.overall(run).columns}
     found = ideal(name, measured)
     beside = f"; dotted grey: {WORDS[found[1]]}" if found else ""
-    about = captions.distances([name], n, known.extractors) or (f"n = {n} samples." if n else "")
+    about = captions.distances([name], n, known.extractors) or (
+        f"Each number rests on {n} samples." if n else ""
+    )
     along = "generation" if all(run.stationary for run in group.runs) else "task"
     return (
-        f"{known[name].heading} after each {along}, over all classes seen, {group.title}. Line: mean over seeds; "
-        f"band: ± sample standard deviation{beside}; n = {_seed_numbers(group)}. {about}"
+        f"{known[name].heading} after each {along}, over all classes seen, {group.title}. Line: mean over "
+        f"seeds; band: ± sample standard deviation{beside}; n = {_seed_numbers(group)}. {about}"
     ).rstrip()
 
 
@@ -186,10 +191,12 @@ def mapped(group: lines.Group, known: Definitions, name: str, file: str) -> Iter
     figure = heat_map(group, known[name])
     if figure is not None:
         n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
-        about = captions.distances([name], n, known.extractors) or (f"n = {n} samples." if n else "")
+        about = captions.distances([name], n, known.extractors) or (
+            f"Each number rests on {n} samples." if n else ""
+        )
         text = (
-            f"{known[name].heading} by how much synthetic data is in the mix, {group.title}; mean over seeds, "
-            f"n = {_seed_numbers(group)}. {about}"
+            f"{known[name].heading} by how much synthetic data is in the mix, {group.title}; mean over "
+            f"seeds, n = {_seed_numbers(group)}. {about}"
         )
         yield Drawing(f"{file}_map", figure, text.rstrip())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def markdown_figures(captions: Iterable[tuple[str, str]]) -> str:
 
 
 def json_text(content: Content) -> str:
-    """Everything that the tables say, with the numbers behind each cell, not rounded; null where there is none.
+    """Everything that the tables say, with the numbers behind each cell, not rounded; null: none.
 
     {heading, notes, metrics: [{name, title, higher_is_better, doc}], tables: [{name, title, caption, columns:
     [{heading, group}], rows: [{muted, cells: [{text, best, numbers}]}]}]}
@@ -91,7 +92,8 @@ def _json_table(table: Table) -> dict[str, Any]:
             {
                 "muted": row.muted,
                 "cells": [
-                    {"text": cell.text, "best": cell.strong, "numbers": _finite(cell.raw)} for cell in row.cells
+                    {"text": cell.text, "best": cell.strong, "numbers": _finite(cell.raw)}
+                    for cell in row.cells
                 ],
             }
             for row in table.rows
@@ -126,7 +128,15 @@ _LATEX = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "×": r"$\times$",
-    "λ": r"$\lambda$",
+    "·": r"$\cdot$",
+    "†": r"$^{\dagger}$",
+    "‖": r"$\|$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "∞": r"$\infty$",
+    "∝": r"$\propto$",
+    "√": r"$\surd$",
+    "½": r"$\frac{1}{2}$",
     "…": r"\ldots{}",
     "�": "?",
 }
@@ -204,4 +214,23 @@ def _latex_cell(cell: Cell) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(ch, ch) for ch in printable(text))
+    return "".join(_LATEX.get(ch) or _latex_sign(ch) for ch in unicodedata.normalize("NFC", printable(text)))
+
+
+_GREEK_CAPITALS = "ΓΔΘΛΞΠΣΥΦΨΩ"
+
+
+def _latex_sign(ch: str) -> str:
+    """A sign that pdflatex sets without further packages: letters with accents, Greek ones, raised and
+    lowered ones; "?" for any other."""
+    if ch.isascii():
+        return ch
+    name, parts = unicodedata.name(ch, ""), unicodedata.decomposition(ch).split()
+    if parts[:1] in (["<super>"], ["<sub>"]):
+        raised = "^" if parts[0] == "<super>" else "_"
+        return f"${raised}{{{''.join(chr(int(code, 16)) for code in parts[1:])}}}$"
+    if name.startswith("GREEK SMALL LETTER ") and name.count(" ") == 3:
+        return rf"$\{name.rpartition(' ')[2].lower().replace('lamda', 'lambda')}$"
+    if ch in _GREEK_CAPITALS:
+        return rf"$\{name.rpartition(' ')[2].capitalize().replace('Lamda', 'Lambda')}$"
+    return ch if name.startswith("LATIN") and ord(ch) <= 0x17F else "?"

@@ -20,19 +20,20 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import numbers, over_seeds
+from cl_bench.reports.cells import printable
 from cl_bench.reports.columns import CAS, MATRIX, ideal
 from cl_bench.reports.definitions import Definition
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.looks import GREY, MARKERS, PALETTE, Look, looks
-from cl_bench.reports.cells import printable
 from cl_bench.rows import ENDS
 
 INCHES, WIDE_INCHES, DPI = 3.3, 6.9, 300  # one column of a paper, and two
-PAGE_SCALE, PAGE_COLOURS = 0.7, 96
+PAGE_SCALE, PAGE_COLOURS = 0.7, 128
 AXES_INCHES, LEGEND_ROW_INCHES = 2.1, 0.165
 ANNOTATED_TASKS = 10
 LOG_ABOVE = 4
 MOST_MARKERS = 20
+FEW_LINES = 4  # more bands than these would hide each other
 LEGEND_CHARACTERS = 46
 
 _STYLE: Any = {
@@ -138,8 +139,8 @@ def curves(
 ) -> Figure | None:
     """`definition` after each task, a line per configuration: mean over seeds, band ± std; None without.
 
-    theory: name of a line to what theory gives after each task, drawn over it. look: of each line, where other
-    figures show the same lines.
+    theory: name of a line to what theory gives after each task, drawn over it. look: of each line, where
+    other figures show the same lines.
     """
     look = look or looks([group])
     known = [
@@ -159,11 +160,12 @@ def curves(
         x = np.arange(group.num_tasks) + 1
         marked = max(1, group.num_tasks // MOST_MARKERS)
         labels = line_labels([line for line, _ in known])
+        alpha = 0.18 if len(known) <= FEW_LINES else 0.09
         for line, found in known:
             mean = np.array([s.mean if s else np.nan for s in found])
             std = np.array([s.std if s and s.std is not None else np.nan for s in found])
             ax.plot(x, mean, label=labels[line], markevery=marked, **look[line])
-            ax.fill_between(x, mean - std, mean + std, color=look[line]["color"], alpha=0.18, linewidth=0)
+            ax.fill_between(x, mean - std, mean + std, color=look[line]["color"], alpha=alpha, linewidth=0)
         for i, values in enumerate(theory[line.name] for line, _ in known if line.name in theory):
             label = "" if i else "closed form"
             ax.plot(
@@ -197,17 +199,18 @@ def line_labels(lines: Sequence[Line]) -> dict[Line, str]:
     return {line: _label(line, several or names.count(line.name) > 1) for line in lines}
 
 
-def png(figure: Figure) -> bytes:
-    """For print: 300 dots an inch."""
-    return _save(figure, "png")
-
-
-def pdf(figure: Figure) -> bytes:
-    return _save(figure, "pdf")
-
-
-def svg(figure: Figure) -> bytes:
-    return _save(figure, "svg")
+def files(figure: Figure) -> dict[str, bytes]:
+    """The figure as PNG of 300 dots an inch, PDF and SVG, by ending."""
+    FigureCanvasAgg(figure)
+    found = {}
+    with styled():
+        for kind, metadata in _METADATA.items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+            found[kind] = buffer.getvalue()
+            # Laid out once, the same in all of them.
+            figure.set_layout_engine("none")
+    return found
 
 
 def for_page(png: bytes) -> bytes:
@@ -215,23 +218,16 @@ def for_page(png: bytes) -> bytes:
     from PIL import Image
 
     with Image.open(io.BytesIO(png)) as picture:
-        size = tuple(round(PAGE_SCALE * side) for side in picture.size)
-        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        width, height = (round(PAGE_SCALE * side) for side in picture.size)
+        small = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.quantize(PAGE_COLOURS, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    few = small.quantize(PAGE_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 
 # Without a date, the same numbers give the same file.
-_METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-
-
-def _save(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    with styled():
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
-    return buffer.getvalue()
+_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
 def axes(definition: Definition, tasks: int, along: str = "after task") -> tuple[Figure, Axes]:

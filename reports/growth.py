@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from cl_bench.finished_run import Run
 from cl_bench.reports.cells import Column, Row, Table
 from cl_bench.reports.course import course_cell, first_cells, leading, left_out, shown_tasks, spread
 from cl_bench.reports.lines import Group, Line
+from cl_bench.reports.numbers import KEPT
 from cl_bench.reports.over_seeds import Statistic, statistic
 
 
@@ -39,8 +41,8 @@ COSTS = (
         "seconds_training",
         "training time",
         "s",
-        "Seconds of a task's learning by the clock, the drawing of replay included; comparable on one machine "
-        "that did nothing else.",
+        "Seconds of a task's learning by the clock, the drawing of replay included; comparable on one "
+        "machine that did nothing else.",
     ),
     Cost(
         "network_evaluations",
@@ -51,10 +53,14 @@ COSTS = (
 )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=KEPT)
+def _costs(run: Run) -> list[dict[str, Any]]:
+    return run.costs
+
+
 def costs(run: Run, key: str) -> tuple[float, ...]:
     """A cost of each finished task; NaN where it was not measured."""
-    found = [cost.get(key) for cost in run.costs]
+    found = [cost.get(key) for cost in _costs(run)]
     return tuple(math.nan if value is None else float(value) for value in found)
 
 
@@ -114,11 +120,13 @@ def _table(group: Group, cost: Cost, label: str) -> Table | None:
         cells.append(course_cell(power, 2, 1))
         rows.append(Row((*first_cells(line), *cells), muted=bool(line.role)))
     caption = (
-        f"{cost.doc} Exponent: p of cost ∝ (classes seen)^p, least squares in logarithms; 1 is linear, less is "
-        f"slower than that. {spread(len(shown))}{left_out(len(shown), group.num_tasks, 'task')}"
+        f"{cost.doc} Exponent: the power of the classes seen that the cost grows with, by least squares in "
+        f"logarithms; 1 is linear, less is slower. {spread(len(shown))}"
+        f"{left_out(len(shown), group.num_tasks, 'task')}"
     )
     title = f"{cost.title[0].upper()}{cost.title[1:]} by task: {group.title}"
     return Table(label, title, tuple(columns), tuple(rows), caption)
+
 
 def log_slope(x: Sequence[float], y: Sequence[float]) -> float:
     """Least-squares slope of log y against log x where both are positive; NaN with fewer than three x."""

@@ -15,6 +15,7 @@ from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.looks import GREY, Look
 
 MOST_TICKS = 7
+LEAST_RANGE = 5.0  # of a cost's axis, largest over least
 
 
 def growth_curves(group: Group, look: Mapping[Line, Look]) -> Figure | None:
@@ -34,8 +35,8 @@ def growth_curves(group: Group, look: Mapping[Line, Look]) -> Figure | None:
         for ax, (cost, lines) in zip(panels, found.items(), strict=True):
             for line, values in lines.items():
                 ax.plot(classes, values, label=labels[line], **look[line])
-            _linear(ax, classes, lines)
             _dress(ax, classes, cost)
+            _linear(ax, classes, lines)
         widest = max(found, key=lambda cost: len(found[cost]))
         legend(figure, panels[list(found).index(widest)])
     return figure
@@ -53,10 +54,23 @@ def _series(group: Group, cost: Cost) -> dict[Line, np.ndarray]:
 
 
 def _linear(ax: Axes, classes: np.ndarray, lines: Mapping[Line, np.ndarray]) -> None:
-    """Proportional growth, through the middle of what is drawn."""
+    """Proportional growth, through the middle of what is drawn, which keeps its scale."""
     ratios = np.log(np.concatenate([values / classes for values in lines.values()]))
     middle = np.exp(np.nanmean(ratios))
-    ax.plot(classes, middle * classes, color=GREY, linestyle=(0, (1, 1.5)), linewidth=0.9, label="linear", zorder=1)
+    low, high = ax.get_ylim()
+    wider = max(1.0, (LEAST_RANGE / (high / low)) ** 0.5)
+    ax.set_ylim(low / wider, high * wider)
+    look: Look = {"color": GREY, "linestyle": (0, (1, 1.5)), "linewidth": 0.9, "zorder": 1}
+    ax.plot(classes, middle * classes, label="linear", **look)
+
+
+def _ticks(classes: np.ndarray) -> list[int]:
+    """Numbers of classes far enough apart for their labels."""
+    shown = [int(classes[-1])]
+    for value in sorted(set(classes.tolist()), reverse=True):
+        if shown[-1] / value >= (classes[-1] / classes[0]) ** (1 / MOST_TICKS):
+            shown.append(value)
+    return shown
 
 
 def _dress(ax: Axes, classes: np.ndarray, cost: Cost) -> None:
@@ -64,13 +78,12 @@ def _dress(ax: Axes, classes: np.ndarray, cost: Cost) -> None:
     ax.set_axisbelow(True)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    shown = sorted({classes[round(i)] for i in np.linspace(0, len(classes) - 1, min(len(classes), MOST_TICKS))})
-    ax.xaxis.set_major_locator(FixedLocator(shown))
+    ax.xaxis.set_major_locator(FixedLocator(_ticks(classes)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,g}" if value < 1e5 else f"{value:.0e}")
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("classes seen (log scale)")
+    ax.set_xlabel("classes seen after the task (log scale)")
     unit = f" ({cost.unit})" if cost.unit else ""
-    ax.set_ylabel(f"{cost.title} of the task{unit}")
+    ax.set_ylabel(f"{cost.title}{unit}")

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from cl_bench.reports import over_seeds
+from cl_bench.reports.cells import printable
 from cl_bench.reports.definitions import Definition
 from cl_bench.reports.figures import INCHES, styled
 from cl_bench.reports.lines import Group, Line
-from cl_bench.reports.cells import printable
 
 LEAST = 4  # mixes, for a map to say more than lines
 ROW_INCHES, AROUND_INCHES = 0.22, 0.75

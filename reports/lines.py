@@ -14,6 +14,7 @@ from typing import Any
 
 from cl_bench.errors import UserError
 from cl_bench.finished_run import Run
+from cl_bench.options import value_text
 from cl_bench.reports import commands
 from cl_bench.run_directory import find
 
@@ -226,18 +227,19 @@ def differing(lines: list[Line], kind: str) -> set[str]:
 def options_text(options: dict[str, Any]) -> list[str]:
     """Options as key=value; the share of synthetic data goes without saying beside λ."""
     derived = {"synthetic_fraction"} if "lambda" in options else set()
-    return [f"{key}={commands.value_text(value)}" for key, value in options.items() if key not in derived]
+    return [f"{key}={value_text(value)}" for key, value in options.items() if key not in derived]
 
 
 def _code(line: Line, twins: list[Line]) -> list[str]:
-    """The versions that tell `line` from its `twins`, which have the same configuration."""
+    """The version that tells `line` from all its `twins`, which have the same configuration; all versions
+    that differ where it takes several."""
     versions = line.runs[0].manifest["versions"]
-    others = [run.manifest["versions"] for twin in twins for run in twin.runs]
-    return [
-        f"{name.rpartition(':')[2]}@{version}"
-        for name, version in versions.items()
-        if any(other.get(name, version) != version for other in others)
+    others = [run.manifest["versions"] for twin in twins if twin is not line for run in twin.runs]
+    differ = [name for name, v in versions.items() if any(other.get(name, v) != v for other in others)]
+    alone = [
+        name for name in differ if all(other.get(name, versions[name]) != versions[name] for other in others)
     ]
+    return [f"{name.rpartition(':')[2]}@{versions[name]}" for name in alone[:1] or differ]
 
 
 def _version_notes(runs: list[Run]) -> list[str]:
@@ -277,7 +279,7 @@ def _titles(firsts: list[Run]) -> list[str]:
             if config.get(key) is not None:
                 parts.append(f"{key.replace('_', ' ')} {config[key]}")
         parts += [
-            f"{key}={commands.value_text(value)}"
+            f"{key}={value_text(value)}"
             for key, value in config.get("benchmark_options", {}).items()
             if any(peer["config"].get("benchmark_options", {}).get(key) != value for peer in peers)
         ]

@@ -38,10 +38,12 @@ def looks(groups: Sequence[Group]) -> dict[Line, Look]:
 
 
 def _competitor(index: int) -> Look:
+    again, colour = divmod(index, len(PALETTE))
     return {
-        "color": PALETTE[index % len(PALETTE)],
-        "marker": MARKERS[index % len(MARKERS)],
-        "linestyle": DASHES[index // len(PALETTE) % len(DASHES)],
+        "color": PALETTE[colour],
+        # A colour that comes back has another marker, for figures without lines.
+        "marker": MARKERS[(colour + again) % len(MARKERS)],
+        "linestyle": DASHES[again % len(DASHES)],
         "zorder": 3,
     }
 

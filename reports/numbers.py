@@ -15,19 +15,24 @@ from cl_bench.finished_run import Run
 from cl_bench.reports.columns import OTDD, OTDD_SLOPE
 from cl_bench.rows import ENDS
 
+# Runs whose numbers are kept at hand; a report asks for the same ones many times.
+KEPT = 1024
 
+
+@lru_cache(maxsize=KEPT)
 def _finished(run: Run) -> pd.DataFrame:
     rows = run.rows
     return rows[(rows["after_task"] >= 0) & (rows["after_task"] < run.directory.finished_tasks())]
 
 
+@lru_cache(maxsize=KEPT)
 def _about_all(run: Run) -> pd.DataFrame:
     rows = _finished(run)
     rows = rows[rows["on_task"].isna() & rows["class"].isna()]
     return rows.drop_duplicates(["after_task", "metric"], keep="last")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=KEPT)
 def overall(run: Run) -> pd.DataFrame:
     """Values over all seen classes: a row per finished task, a column per metric, NaN where undefined.
     Besides what the rows hold, the slope of OTDD, and of its floor, over the tasks up to each."""
@@ -51,18 +56,32 @@ def slope(values: Sequence[float]) -> float:
     return math.fsum((t - at) * (v - level) for t, v in known) / math.fsum((t - at) ** 2 for t, _ in known)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=KEPT)
 def overall_n(run: Run) -> pd.DataFrame:
     """The sample numbers that `overall` rests on, in its shape."""
     wide = _about_all(run).pivot(index="after_task", columns="metric", values="n")
     return wide.reindex(range(run.directory.finished_tasks())).rename_axis(index="after_task", columns=None)
 
 
+@lru_cache(maxsize=KEPT)
+def series(run: Run) -> dict[str, list[float]]:
+    """The columns of `overall` as lists, for those who ask for one number at a time."""
+    wide = overall(run)
+    return {str(name): wide[name].tolist() for name in wide.columns}
+
+
 def at(overall: pd.DataFrame, after_task: int, metric: str) -> float | None:
     """One number of an `overall` frame; None when it is not there."""
     if metric not in overall.columns or after_task not in overall.index:
         return None
-    value = float(overall[metric].to_numpy(dtype=float)[overall.index.get_loc(after_task)])
+    value = overall.at[after_task, metric]
+    return float(value) if isinstance(value, float) and value == value else None
+
+
+def of(run: Run, metric: str, after_task: int) -> float | None:
+    """`at` of the `overall` frame of `run`."""
+    values = series(run).get(metric, [])
+    value = values[after_task] if after_task < len(values) else math.nan
     return value if value == value else None
 
 
@@ -104,10 +123,10 @@ def per_class(run: Run, metric: str, after_task: int) -> dict[int, float]:
 
 def sizes(run: Run, metric: str, scope: str, after_task: int | None = None) -> list[int]:
     """The sample numbers of `metric`; scope: "all" seen classes, one "task" or one "class" at a time."""
-    rows = _finished(run)
+    rows = _about_all(run) if scope == "all" else _finished(run)
     rows = rows[rows["metric"] == metric]
     if after_task is not None:
         rows = rows[rows["after_task"] == after_task]
-    on_task, class_ = rows["on_task"].notna(), rows["class"].notna()
-    chosen = {"all": ~on_task & ~class_, "task": on_task & ~class_, "class": class_}[scope]
+    class_ = rows["class"].notna()
+    chosen = {"all": ~class_, "task": rows["on_task"].notna() & ~class_, "class": class_}[scope]
     return [int(n) for n in rows.loc[chosen, "n"]]

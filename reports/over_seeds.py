@@ -33,7 +33,7 @@ def statistic(values: Iterable[float | None]) -> Statistic | None:
 
 def values(line: Line, metric: str, t: int) -> list[float]:
     """`metric` over all seen classes after task `t`, of each seed of `line` that has it."""
-    found = [numbers.at(numbers.overall(run), t, metric) for run in line.runs]
+    found = [numbers.of(run, metric, t) for run in line.runs]
     return [value for value in found if value is not None and math.isfinite(value)]
 
 
@@ -44,7 +44,7 @@ def after(line: Line, metric: str, t: int) -> Statistic | None:
 
 def mean_over_runs(group: Group, name: str, t: int) -> float | None:
     """Metric `name` after task `t`, the mean over all runs of `group`; None where none has it."""
-    found = statistic(numbers.at(numbers.overall(run), t, name) for run in group.runs)
+    found = statistic(numbers.of(run, name, t) for run in group.runs)
     return found.mean if found else None
 
 

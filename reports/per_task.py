@@ -8,6 +8,7 @@ import pandas as pd
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, numbers
+from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table, number, with_interval
 from cl_bench.reports.columns import (
     ACCURACY,
     DRIFT,
@@ -24,7 +25,6 @@ from cl_bench.reports.columns import (
 )
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import progress
-from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table, number, with_interval
 from cl_bench.rows import ENDS
 
 LISTED_CLASSES = 4
@@ -106,7 +106,7 @@ def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Tabl
             run,
             t,
             [
-                *(with_interval(number(v), ends.get((t, i))) for i, v in enumerate(matrix.loc[t])),
+                *(_cell(v, 3, ends.get((t, i))) for i, v in enumerate(matrix.loc[t])),
                 *(_number(overall, t, name) for name in ACCURACY),
             ],
         )
@@ -134,14 +134,14 @@ def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
     sizes = _distance_n(numbers.overall_n(run))
     rows = []
     for t, cost in zip(overall.index, run.costs, strict=False):
-        texts = [_beside_ideal(overall, t, name) for name in names]
-        texts.append(number(sizes.loc[t], 0))
-        texts.append(number(cost.get("seconds_training"), 1))
-        texts.append(_sampling(cost))
-        texts.append(number(cost.get("peak_memory_mb"), 0))
         stored = cost.get("stored_bytes")
-        texts.append(number(None if stored is None else stored / 1e6, 1))
-        rows.append(_row(run, t, texts))
+        cells = [_beside_ideal(overall, t, name) for name in names]
+        cells.append(_cell(sizes.loc[t], 0))
+        cells.append(_cell(cost.get("seconds_training"), 1))
+        cells.append(_sampling(cost))
+        cells.append(_cell(cost.get("peak_memory_mb"), 0))
+        cells.append(_cell(None if stored is None else stored / 1e6, 1))
+        rows.append(_row(run, t, cells))
     about = captions.distances(overall.columns, extractors=definitions.extractors)
     caption = (
         f"Over all classes seen. {about + ' ' if about else ''}n: samples on each side of a distance. "
@@ -172,7 +172,9 @@ def _distance_by_task(run: Run, definitions: Definitions, by_task: pd.DataFrame)
         )
         for t in by_task.index
     ]
-    about = captions.distances([OTDD], captions.span(numbers.sizes(run, OTDD, "task")), definitions.extractors)
+    about = captions.distances(
+        [OTDD], captions.span(numbers.sizes(run, OTDD, "task")), definitions.extractors
+    )
     caption = f"{heading} on the classes of each task, floor in brackets. {about}"
     caption += captions.intervals([f"{OTDD}:{ENDS[0]}"] if ends else [])
     return Table("otdd-by-task", f"{definitions[OTDD].title} by task", tuple(columns), tuple(rows), caption)
@@ -190,11 +192,12 @@ def _distance_by_class(run: Run, definitions: Definitions) -> Table:
     ]
     rows = []
     for c in dict.fromkeys(c for name in shown for c in values[name]):
-        texts = [_in_brackets(values[name].get(c), floors[name].get(c)) for name in shown]
+        cells = [_in_brackets(values[name].get(c), floors[name].get(c)) for name in shown]
         title = str(names[c]) if c < len(names) else str(c)
-        rows.append(Row((Cell(title), *map(Cell, texts))))
+        rows.append(Row((Cell(title), *cells)))
     n = captions.span(numbers.sizes(run, OTDD, "class", last))
-    caption = f"Each class after task {last + 1}, floor in brackets. {captions.distances(shown, n, definitions.extractors)}"
+    about = captions.distances(shown, n, definitions.extractors)
+    caption = f"Each class after task {last + 1}, floor in brackets. {about}"
     title = f"{definitions[OTDD].title} by class, after task {last + 1}"
     return Table("otdd-by-class", title, tuple(columns), tuple(rows), caption)
 
@@ -207,8 +210,8 @@ def _further(run: Run, definitions: Definitions, overall: pd.DataFrame, names: l
     ]
     rows = []
     for name in names:
-        texts = [definitions[name].heading, *(_beside_ideal(overall, t, name) for t in overall.index), name]
-        rows.append(Row(tuple(map(Cell, texts))))
+        cells = [_beside_ideal(overall, t, name) for t in overall.index]
+        rows.append(Row((Cell(definitions[name].heading), *cells, Cell(name))))
     caption = (
         "Over all classes seen, after each task. floor, real: the same of other real data at the same n. "
         f"{captions.ARROWS}{captions.intervals(overall)}{_unfinished(run)}"
@@ -220,35 +223,44 @@ def _leading() -> list[Column]:
     return [Column("after task"), Column("classes", numeric=False)]
 
 
-def _row(run: Run, t: int, texts: list[str]) -> Row:
-    return Row((Cell(str(t + 1)), Cell(class_names(run, t)), *map(Cell, texts)))
+def _row(run: Run, t: int, cells: list[Cell]) -> Row:
+    return Row((Cell(str(t + 1)), Cell(class_names(run, t)), *cells))
 
 
-def _number(overall: pd.DataFrame, t: int, name: str) -> str:
+def _cell(value: float | None, places: int, ends: tuple[float, float] | None = None) -> Cell:
     """ "0.198 [0.190, 0.206]", or without an interval."""
+    text = number(value, places)
+    if text == NOTHING:
+        return Cell(text)
+    around: dict[str, float | None] = dict(zip(ENDS, ends, strict=True)) if ends else {}
+    return Cell(with_interval(text, ends, places), raw={"value": value} | around)
+
+
+def _number(overall: pd.DataFrame, t: int, name: str) -> Cell:
     value = numbers.at(overall, t, name)
-    places = decimals(name, value)
-    return with_interval(number(value, places), numbers.ends(overall, t, name), places)
+    return _cell(value, decimals(name, value), numbers.ends(overall, t, name))
 
 
-def _beside_ideal(overall: pd.DataFrame, t: int, name: str) -> str:
+def _beside_ideal(overall: pd.DataFrame, t: int, name: str) -> Cell:
     """ "0.198 (floor 0.187)", "0.198 [0.190, 0.206] (floor 0.187)", "0.985 ± 0.004"."""
-    text = _number(overall, t, name)
+    cell = _number(overall, t, name)
     error = numbers.at(overall, t, f"{name}:{ERROR}")
     if error is not None:
-        return f"{text} ± {error:.1g}"
+        return Cell(f"{cell.text} ± {error:.1g}", raw=cell.raw | {ERROR: error})
     found = ideal(name, overall.columns)
-    if text == NOTHING or found is None:
-        return text
+    if cell.text == NOTHING or found is None:
+        return cell
     perfect = numbers.at(overall, t, found[0])
-    return f"{text} ({found[1]} {number(perfect, decimals(name, perfect))})"
+    text = f"{cell.text} ({found[1]} {number(perfect, decimals(name, perfect))})"
+    return Cell(text, raw=cell.raw | {found[1]: perfect})
 
 
-def _sampling(cost: dict[str, Any]) -> str:
+def _sampling(cost: dict[str, Any]) -> Cell:
     """ "3.1 (14,400)": seconds and network evaluations."""
-    evaluations = cost.get("network_evaluations")
-    text = number(cost.get("seconds_sampling"), 1)
-    return text if evaluations is None else f"{text} ({evaluations:,})"
+    cell, evaluations = _cell(cost.get("seconds_sampling"), 1), cost.get("network_evaluations")
+    if evaluations is None:
+        return cell
+    return Cell(f"{cell.text} ({evaluations:,})", raw=cell.raw | {"network_evaluations": evaluations})
 
 
 def _slope(definitions: Definitions, overall: pd.DataFrame) -> str:
@@ -271,9 +283,11 @@ def _costs(run: Run) -> str:
     )
 
 
-def _in_brackets(value: float | None, floor: float | None, ends: tuple[float, float] | None = None) -> str:
-    text = with_interval(number(value), ends)
-    return text if text == NOTHING else f"{text} ({number(floor)})"
+def _in_brackets(value: float | None, floor: float | None, ends: tuple[float, float] | None = None) -> Cell:
+    cell = _cell(value, 3, ends)
+    if cell.text == NOTHING:
+        return cell
+    return Cell(f"{cell.text} ({number(floor)})", raw=cell.raw | {"floor": floor})
 
 
 def _distance_n(sizes: pd.DataFrame) -> pd.Series[float]:

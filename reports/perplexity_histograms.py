@@ -13,8 +13,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from cl_bench import state
 from cl_bench.evaluators.perplexity import DOCUMENTS
 from cl_bench.finished_run import Run
-from cl_bench.reports.figures import GREY, INCHES, PALETTE, styled
 from cl_bench.reports.cells import printable
+from cl_bench.reports.figures import INCHES, styled
+from cl_bench.reports.looks import GREY, PALETTE
 
 GENERATIONS, BINS = 4, 40
 PANEL_INCHES, AROUND_INCHES = 1.15, 0.85

@@ -16,7 +16,17 @@ Style = Literal["mean±std", "mean", "std", "n"]
 Format = Literal["frame", "markdown", "latex", "csv"]
 
 # What a row of the tidy frame says about its run, and what it says about the number.
-OF_RUN = ("run", "strategy", "benchmark", "generator", "options", "real", "lambda", "synthetic_fraction", "seed")
+OF_RUN = (
+    "run",
+    "strategy",
+    "benchmark",
+    "generator",
+    "options",
+    "real",
+    "lambda",
+    "synthetic_fraction",
+    "seed",
+)
 OF_NUMBER = ("after_task", "on_task", "class", "metric")
 
 
@@ -35,8 +45,8 @@ def table(
     are left out. rows, columns: names of its columns: what runs differ in (strategy, options, lambda, …) or
     what a number is about (after_task, on_task, class, metric). Where after_task is not among them, the
     number is that after each run's last task; where on_task and class are not, that over all classes seen.
-    style: mean ± sample standard deviation (n − 1, none with one seed) as text, or one of mean, std and n, the
-    number of seeds, as numbers. format: a DataFrame, or its text for Markdown, LaTeX (booktabs) or CSV.
+    style: mean ± sample standard deviation (n − 1, none with one seed) as text, or one of mean, std and n,
+    the number of seeds, as numbers. format: a DataFrame, or its text for Markdown, LaTeX (booktabs) or CSV.
     better: print the best mean of each column in bold, in Markdown and LaTeX.
 
     Only seeds are averaged. Raises UserError where a cell would hold runs that differ in anything else: name
@@ -92,7 +102,9 @@ def _check(found: pd.DataFrame, axes: list[str]) -> None:
             values = ", ".join(repr(value) for value in sorted(one[name].unique())[:4])
             raise UserError(f"a cell holds more than one {name} ({values}); name {name!r} in rows or columns")
     if found.duplicated([*axes, *({"seed"} - set(axes))]).any():
-        raise UserError("a cell holds several runs of one seed; name 'run' in rows or columns to tell them apart")
+        raise UserError(
+            "a cell holds several runs of one seed; name 'run' in rows or columns to tell them apart"
+        )
 
 
 def _wide(found: pd.Series[Any], columns: list[str]) -> pd.DataFrame:
@@ -123,7 +135,8 @@ def _document(
     from cl_bench.reports import exports
 
     means = wide["mean"]
-    best = {"higher": means.max(), "lower": means.min()}.get(better)
+    values = means.to_numpy(dtype=float)
+    best = {"higher": means.max(), "lower": means.min()}[better].to_numpy(dtype=float) if better else None
     texts = _texts(wide) if style == "mean±std" else wide[style].map(_number)
     heads = [Column(str(name), numeric=False) for name in means.index.names]
     heads += [Column(_name(column)) for column in means.columns]
@@ -131,19 +144,21 @@ def _document(
     for i, name in enumerate(means.index):
         cells = [Cell(_name(part)) for part in (name if isinstance(name, tuple) else (name,))]
         for j in range(means.shape[1]):
-            strong = best is not None and means.iat[i, j] == best.iat[j]
+            strong = best is not None and bool(values[i, j] == best[j])
             cells.append(Cell(str(texts.iat[i, j]), strong))
         rows.append(Row(tuple(cells)))
     counts = sorted(set(wide["n"].to_numpy().ravel().tolist()) - {0})
     seeds = " to ".join(dict.fromkeys(str(n) for n in (counts[:1] + counts[-1:])))
     what = {"mean±std": "mean ± sample standard deviation over seeds", "mean": "mean over seeds"}
     caption = f"{', '.join(metrics)}: {what.get(style, style)}, n = {seeds or 0} seeds"
-    made = Table("table", ", ".join(metrics), tuple(heads), tuple(rows), f"{caption[0].upper()}{caption[1:]}.")
+    made = Table("table", ", ".join(metrics), tuple(heads), tuple(rows), f"{caption}.")
     return exports.latex([made]) if format == "latex" else exports.markdown_table(made) + "\n"
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() and abs(value) < 10_000 else number(value, digits(value))
+    return (
+        str(int(value)) if float(value).is_integer() and abs(value) < 10_000 else number(value, digits(value))
+    )
 
 
 def _name(value: Any) -> str:

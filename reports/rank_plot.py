@@ -17,7 +17,7 @@ ROW_INCHES, AROUND_INCHES = 0.22, 0.55
 
 
 def rank_plot(ranks: Ranks, look: Mapping[Line, Look]) -> Figure:
-    """A row per strategy: the mean of its ranks, ± their standard deviation, and the ranks themselves."""
+    """A row per strategy: the mean of its ranks, and as small dots on a line the ranks themselves."""
     names, over = ranks.names, ranks.over
     with styled():
         figure = Figure(figsize=(INCHES, AROUND_INCHES + ROW_INCHES * len(names)), layout="constrained")
@@ -27,17 +27,9 @@ def rank_plot(ranks: Ranks, look: Mapping[Line, Look]) -> Figure:
         for row, name in enumerate(names):
             style, found = look[ranks.lines[name]], over[name]
             units = ranks.units[name]
-            ax.scatter(units, [row] * len(units), s=6, color=style["color"], alpha=0.35, linewidth=0, zorder=2)
-            ax.errorbar(
-                found.mean,
-                row,
-                xerr=found.std or 0,
-                color=style["color"],
-                marker=style["marker"],
-                markersize=5,
-                elinewidth=1.3,
-                zorder=3,
-            )
+            ax.scatter(units, [row] * len(units), s=8, color=style["color"], linewidth=0, zorder=2)
+            ax.plot([min(units), max(units)], [row, row], color=style["color"], linewidth=1.1, zorder=2)
+            ax.plot(found.mean, row, color=style["color"], marker=style["marker"], markersize=5.5, zorder=3)
         ax.set_yticks(range(len(names)), [printable(name) for name in names])
         ax.tick_params(axis="y", length=0)
         ax.set_ylim(len(names) - 0.5, -0.5)

@@ -1,10 +1,11 @@
 """Mean ranks: how strategies stand over several metrics, benchmarks and seeds at once.
 
-In every block, a metric of one seed on one benchmark after the last task, the strategies are ranked from 1, the
-best; equals share the mean of their places. Metrics of one run say much the same (accuracy and forgetting, OTDD
-and FD), so they are no independent blocks: a critical difference after Friedman and Nemenyi (J. Demšar, JMLR 7
-(2006) 1–30) over all blocks would claim far more evidence than there is. What is independent is a run: the
-ranks of a seed on a benchmark are first averaged over metrics, and mean and spread are over these.
+In every block, a metric of one seed on one benchmark after the last task, the strategies are ranked from 1,
+the best; equals share the mean of their places. Metrics of one run say much the same (accuracy and
+forgetting, OTDD and FD), so they are no independent blocks: a critical difference after Friedman and Nemenyi
+(J. Demšar, JMLR 7 (2006) 1–30) over all blocks would claim far more evidence than there is. What is
+independent is a run: the ranks of a seed on a benchmark are first averaged over metrics, and mean and spread
+are over these.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ RANKED = (ACC, "forgetting_class_il", OTDD, FD, CAS)
 
 @dataclass(frozen=True)
 class Ranks:
-    """units: strategy to its rank, averaged over metrics, in each seed on each benchmark. metrics: those ranked
-    by. benchmarks: how many. lines: of each strategy, that on the first benchmark."""
+    """units: strategy to its rank, averaged over metrics, in each seed on each benchmark. metrics: those
+    ranked by. benchmarks: how many. lines: of each strategy, that on the first benchmark."""
 
     units: dict[str, list[float]]
     metrics: tuple[str, ...]
@@ -49,12 +50,10 @@ class Ranks:
 
 
 def ranks(groups: Sequence[Group]) -> Ranks | None:
-    """The ranks of the strategies that all of `groups` have, bounds aside. None for fewer than three, or where
-    they share no seed with a number of each."""
+    """The ranks of the strategies that all of `groups` have, bounds aside. None for fewer than three, or
+    where they share no seed with a number of each."""
     groups = [group for group in groups if group.runs]
-    named = [
-        {name: line for name, line in lines.items() if not line.role} for lines in by_name(groups)
-    ]
+    named = [{name: line for name, line in lines.items() if not line.role} for lines in by_name(groups)]
     names = [name for name in named[0] if all(name in lines for lines in named)] if named else []
     if len(names) < LEAST:
         return None
@@ -66,7 +65,7 @@ def ranks(groups: Sequence[Group]) -> Ranks | None:
         for runs in _by_seed([lines[name] for name in names]):
             blocks = []
             for metric in metrics:
-                values = [numbers.at(numbers.overall(run), group.num_tasks - 1, metric) for run in runs]
+                values = [numbers.of(run, metric, group.num_tasks - 1) for run in runs]
                 known = [value for value in values if value is not None and math.isfinite(value)]
                 if len(known) == len(names):
                     blocks.append(places(known, bool(definitions[metric].higher_is_better)))

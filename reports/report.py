@@ -24,12 +24,12 @@ class StandardReport(Report):
         from cl_bench.reports import terminal
 
         content = self._content(runs)
-        terminal.show(content.heading, content.tables, content.notes, plain)
+        terminal.show(content.heading, [*content.tables, *content.sparklines], content.notes, plain)
 
     def write(self, runs: list[Run], folder: Path) -> list[Path]:
-        """Write table.csv, rows.csv, table.md, table.tex, table.json, figures (PNG, PDF, SVG) with their captions
-        (figures.md, figures.tex) and index.html to `folder`; the files written, each whole or not at all. Raises
-        OSError where it cannot write."""
+        """Write table.csv, rows.csv, table.md, table.tex, table.json, figures (PNG, PDF, SVG) with their
+        captions (figures.md, figures.tex) and index.html to `folder`; the files written, each whole or not at
+        all. Raises OSError where it cannot write."""
         from cl_bench.reports import exports, files, page
 
         content = self._content(runs)
@@ -58,8 +58,9 @@ class StandardReport(Report):
         terminal.show(content.heading, content.tables[:1], content.notes, plain)
 
     def write_reproduction(self, reproduction: Reproduction) -> list[Path]:
-        """Write claims.json, claims.md, figures (PNG, PDF, SVG) with captions, index.html and, where runs failed for a bug,
-        failures.txt to its folder; the files written. Raises OSError where it cannot write."""
+        """Write claims.json, claims.md, figures (PNG, PDF, SVG) with captions, index.html and, where runs
+        failed for a bug, failures.txt to its folder; the files written. Raises OSError where it cannot
+        write."""
         from cl_bench.reports import exports, files, page
         from cl_bench.reports.reproduction import ClaimsContent
 
@@ -97,11 +98,10 @@ def _draw(drawings: Iterable[Drawing], folder: Path) -> tuple[list[Picture], lis
 
     pictures, written, captions = [], [], []
     for drawing in drawings:
-        png = figures.png(drawing.figure)
-        pictures.append(page.Picture(drawing.caption, figures.for_page(png)))
+        found = figures.files(drawing.figure)
+        pictures.append(page.Picture(drawing.caption, figures.for_page(found["png"])))
         captions.append((drawing.name, drawing.caption))
-        kinds = {"png": png, "pdf": figures.pdf(drawing.figure), "svg": figures.svg(drawing.figure)}
-        written += [files.write(folder / f"{drawing.name}.{kind}", data) for kind, data in kinds.items()]
+        written += [files.write(folder / f"{drawing.name}.{kind}", data) for kind, data in found.items()]
     if captions:
         written.append(files.write(folder / "figures.md", exports.markdown_figures(captions)))
         written.append(files.write(folder / "figures.tex", exports.latex_figures(captions)))

@@ -11,11 +11,11 @@ import pandas as pd
 
 from cl_bench.finished_run import Run
 from cl_bench.reports import captions, numbers
+from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table
 from cl_bench.reports.columns import ideal
 from cl_bench.reports.content import Content, Drawing, mapped
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.lines import Group, Line
-from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table
 from cl_bench.reproduction import Attempt, Reproduction
 from cl_bench.verdicts import LEAST_REPLICAS, LEAST_SEEDS, Judged
 
@@ -77,10 +77,11 @@ class ClaimsContent(Content):
         measured = {str(m) for run in group.runs for m in numbers.overall(run).columns}
         beside = "; dotted: what real data scores" if ideal(name, measured) else ""
         beside += "; black dots: closed form" if theory else ""
+        about = captions.distances([name], extractors=self._known.extractors)
         caption = (
             f"{self._known[name].heading} after each task, over all classes seen"
             f"{f', {group.title}' if several else ''}. Line: mean over seeds; "
-            f"band: ± sample standard deviation{beside}; n = {n}. {captions.distances([name], extractors=self._known.extractors)}"
+            f"band: ± sample standard deviation{beside}; n = {n}. {about}"
         )
         file = _file(f"{name}_{group.title}" if several else name)
         yield Drawing(file, figure, caption.rstrip())

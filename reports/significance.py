@@ -1,10 +1,11 @@
 """Whether the best of several lines is better than each of the others, or merely happened to come out on top.
 
 Two-sided t-tests without the assumption of equal variances (B. L. Welch, Biometrika 34 (1947) 28–35) between
-all pairs, with the correction of S. Holm, Scandinavian Journal of Statistics 6 (1979) 65–70. All pairs, not only
-those of the best: which line is best is read off the same numbers, and only a correction over all pairs covers
-a comparison that was chosen after looking. Seeds are not paired: strategies draw different random numbers from
-one seed, so that pairs of runs share little, and a table need not have the same seeds in all rows.
+all pairs, with the correction of S. Holm, Scandinavian Journal of Statistics 6 (1979) 65–70. All pairs, not
+only those of the best: which line is best is read off the same numbers, and only a correction over all pairs
+covers a comparison that was chosen after looking. Seeds are not paired: strategies draw different random
+numbers from one seed, so that pairs of runs share little, and a table need not have the same seeds in all
+rows.
 """
 
 from __future__ import annotations

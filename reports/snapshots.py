@@ -15,8 +15,8 @@ from torch import Tensor
 from cl_bench.config import Config, resolve
 from cl_bench.finished_run import Run
 from cl_bench.progress import Progress
-from cl_bench.reports.figures import styled
 from cl_bench.reports.cells import printable
+from cl_bench.reports.figures import styled
 
 GENERATIONS = 5  # columns besides the real one
 SIDE_INCHES, LABEL_INCHES, TITLE_INCHES = 1.0, 1.1, 0.3

@@ -13,10 +13,13 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from cl_bench.reports.cells import Column, Row, Table, printable
+from cl_bench.reports.significance import MARK
+from cl_bench.reports.sparklines import BLOCKS, IN_ASCII
 
 # What plain text says where a stream cannot spell the sign.
 _ASCII = str.maketrans(
-    {"–": "-", "±": "+-", "↑": "(up)", "↓": "(down)", "…": "...", "·": "-", "é": "e", "×": "x"}
+    {"–": "-", "±": "+-", "↑": "(up)", "↓": "(down)", "…": "...", "·": "-", "é": "e", "×": "x", MARK: "^"}
+    | dict(zip(BLOCKS, IN_ASCII, strict=True))
 )
 BEST = "*"
 MOST_ROWS = 40  # a longer table would push the others off the screen

@@ -11,7 +11,7 @@ import torch
 from cl_bench import runner
 from cl_bench.errors import TrainingDiverged, UserError
 from cl_bench.evaluators.accuracy import Accuracy
-from cl_bench.finished_run import Run, load_run, find_runs
+from cl_bench.finished_run import Run, find_runs, load_run
 from cl_bench.generators.gaussian import Gaussian
 from cl_bench.run_directory import METRICS, RunDirectory
 from cl_bench.strategies.bootstrap import Bootstrap

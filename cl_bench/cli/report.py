@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class ReportVerb(Verb):
     epilog = (
         "RUN is a run's folder, the beginning of its id, or a folder of runs; none means all runs. One run\n"
-        "gives its per-task tables, several a comparison. Files: CSV, Markdown, LaTeX, figures, index.html.\n"
-        "A run need not be finished: what is on disk is shown."
+        "gives its per-task tables, several a comparison; it need not be finished. Files: CSV, Markdown, LaTeX,
+"
+        "JSON, figures with captions, index.html."
     )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,12 @@
 
 L. McInnes, J. Healy, J. Melville, "UMAP", 2018 (arXiv 1802.03426); umap-learn with 15 neighbours and a
 minimum distance of 0.4, seeded, fitted on real and replayed samples together.
+
+Two files a task. `umap.png` is for reading as it is. `umap.safetensors` is what the report's page draws
+itself: `points` (n, 2) float32, real ones first, `y` (n,) classes, `depth` (n,) generation depths, `replay`
+(n,) 0 or 1, and of images `thumbnails` (m, C, h, w) uint8 with `of` (m,), the rows of `points` they show.
+Thumbnails are at most 32 pixels a side, averaged down where samples are larger; there are 5,000 a task, or
+one of each class and side, the first ones. The file's metadata say how UMAP was fitted.
 """
 
 from __future__ import annotations
@@ -10,21 +16,27 @@ import math
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from cl_bench import register_evaluator
+from cl_bench import register_evaluator, state
+from cl_bench.class_colours import class_colours
 from cl_bench.evaluator import Evaluator, Evidence
 from cl_bench.rows import Measurement
+from cl_bench.samples import Samples, concat
 from cl_bench.stream import TaskStream
 
 SEED, NEIGHBOURS, MIN_DISTANCE = 0, 15, 0.4
+THUMBNAILS, SIDE = 5_000, 32
+NAMED = 30  # classes, up to which their names are written into the picture
 
 
 @register_evaluator("umap")
 class UMAP(Evaluator):
-    """UMAP of real vs replay features per task (umap.png)."""
+    """UMAP of real vs replay features per task: umap.png, and the points for the report's page."""
 
     needs = frozenset({"samples", "features"})
 
@@ -42,12 +54,15 @@ class UMAP(Evaluator):
                 import umap  # noqa: F401
         if len(both) > NEIGHBOURS + 1:
             points = embed(both)
+            keep(evidence, points)
             draw(evidence, points[: len(real)], real.y, points[len(real) :], replay.y)
         yield from ()
 
 
-def embed(features: np.ndarray) -> np.ndarray:
-    """(n, d) to (n, 2), the same for the same features."""
+def embed(
+    features: np.ndarray, neighbours: int = NEIGHBOURS, min_distance: float = MIN_DISTANCE, seed: int = SEED
+) -> np.ndarray:
+    """(n, d) to (n, 2), the same for the same features and seed; n > neighbours + 1."""
     import umap
 
     threads = torch.get_num_threads()
@@ -55,7 +70,7 @@ def embed(features: np.ndarray) -> np.ndarray:
         with warnings.catch_warnings():
             # umap-learn warns that a seed costs its parallelism; we want the seed.
             warnings.simplefilter("ignore")
-            reducer = umap.UMAP(n_neighbors=NEIGHBOURS, min_dist=MIN_DISTANCE, random_state=SEED, n_jobs=1)
+            reducer = umap.UMAP(n_neighbors=neighbours, min_dist=min_distance, random_state=seed, n_jobs=1)
             return np.asarray(reducer.fit_transform(features.astype(np.float32)))
     finally:
         # Numba sets OpenMP's number of threads for the whole process, to that of all cores: training after it
@@ -63,25 +78,68 @@ def embed(features: np.ndarray) -> np.ndarray:
         torch.set_num_threads(threads)
 
 
+def keep(evidence: Evidence, points: np.ndarray) -> None:
+    """Write umap.safetensors: `points` (n, 2) of the real samples, then of the replayed ones."""
+    spec, sides = evidence.stream.spec, evidence.sides
+    real, replay = sides["real"], sides["replay"]
+    both = concat([real, replay])
+    found = {
+        "points": torch.from_numpy(points.astype(np.float32)),
+        "y": both.y.int(),
+        "depth": both.depth.int(),
+        "replay": (torch.arange(len(both)) >= len(real)).byte(),
+    }
+    if spec.modality == "image":
+        each = max(1, THUMBNAILS // (2 * spec.num_classes))
+        found["of"] = torch.cat([first(real, each), len(real) + first(replay, each)]).int()
+        found["thumbnails"] = thumbnails(both.x[found["of"].long()])
+    about = {
+        "extractor": evidence.extractors[0].title,
+        "neighbours": str(NEIGHBOURS),
+        "min_distance": str(MIN_DISTANCE),
+        "seed": str(SEED),
+        "fitted_on": "real and replayed samples together",
+        "umap-learn": version("umap-learn"),
+    }
+    state.save(evidence.folder / "umap.safetensors", found, about)
+
+
+def first(samples: Samples, each: int) -> Tensor:
+    """The rows of the first `each` samples of each class, classes ascending: (m,) int64."""
+    rows = [torch.nonzero(samples.y == c).flatten()[:each] for c in samples.classes]
+    return torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64)
+
+
+def thumbnails(x: Tensor) -> Tensor:
+    """Images (n, C, H, W) uint8, averaged down to 32 pixels on the longer side where that is more."""
+    height, width = x.shape[2:]
+    longer = max(height, width)
+    if longer <= SIDE or not len(x):
+        return x
+    size = (max(1, height * SIDE // longer), max(1, width * SIDE // longer))
+    smaller = torch.nn.functional.interpolate(x.float(), size, mode="area")
+    return smaller.round().to(torch.uint8)
+
+
 def draw(
     evidence: Evidence, real: np.ndarray, real_y: np.ndarray, replay: np.ndarray, replay_y: np.ndarray
 ) -> None:
-    import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.patheffects import withStroke
 
     names, seen = evidence.stream.spec.class_names, evidence.seen
     figure = Figure(figsize=(6.0, 4.8), dpi=130)
     ax = figure.subplots()
-    palette = matplotlib.colormaps["tab10" if len(names) <= 10 else "nipy_spectral"]
+    palette = class_colours(len(names))
     for c in seen:
-        colour = palette(c if len(names) <= 10 else c / (len(names) - 1))
         dots, crosses = real[real_y == c], replay[replay_y == c]
-        ax.scatter(dots[:, 0], dots[:, 1], s=36, color=colour, alpha=0.3, linewidths=0)
-        ax.scatter(crosses[:, 0], crosses[:, 1], s=12, color=colour, marker="x", linewidths=0.8)
+        ax.scatter(dots[:, 0], dots[:, 1], s=36, color=palette[c], alpha=0.3, linewidths=0)
+        ax.scatter(crosses[:, 0], crosses[:, 1], s=12, color=palette[c], marker="x", linewidths=0.8)
     # Colours of neighbouring classes may look alike; names do not. Drawn last, to lie on top.
-    for c in seen if len(seen) <= 30 else ():
-        x, y = np.median(real[real_y == c], axis=0)
+    for c in seen if len(seen) <= NAMED else ():
+        if not len(dots := real[real_y == c]):
+            continue
+        x, y = np.median(dots, axis=0)
         ax.annotate(
             names[c],
             (x, y),
@@ -92,7 +150,8 @@ def draw(
     ax.set_title(
         f"After task {evidence.after_task + 1}: real (dots, n = {len(real)}), "
         f"replay (crosses, n = {len(replay)})\n"
-        f"UMAP of features ({evidence.extractors[0].title}), {NEIGHBOURS} neighbours, fitted on both",
+        f"UMAP of features ({evidence.extractors[0].title}), {NEIGHBOURS} neighbours, "
+        f"minimum distance {MIN_DISTANCE}, fitted on both",
         fontsize=8,
     )
     ax.set_xticks([])

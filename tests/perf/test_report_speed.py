@@ -6,6 +6,7 @@ the runs. Processor time is reported beside the clock's, for machines that do ot
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -23,7 +24,7 @@ from cl_bench.evaluators.frechet import Frechet
 from cl_bench.evaluators.otdd import OTDD
 from cl_bench.extractors.classifier import ClassifierFeatures
 from cl_bench.finished_run import find_runs
-from cl_bench.reports import cells, content, exports  # noqa: F401  (imports are not counted)
+from cl_bench.reports import content, exports, table
 from cl_bench.rows import Row
 from cl_bench.run_directory import METRICS, RunDirectory
 
@@ -101,17 +102,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         rows = [make(root, strategy, seed) for strategy in STRATEGIES for seed in range(SEEDS)]
+    # Torch is there for other tests only: a report does not import it; its objects are not searched.
+    gc.collect()
+    gc.freeze()
     print(f"\n{len(rows)} runs of {TASKS} tasks, {sum(rows):,} rows")
     return root
 
 
 def timed(what: str, function: Callable[[], object]) -> float:
-    """Seconds of processor time; both clocks are printed."""
-    wall, processor = time.perf_counter(), time.process_time()
-    function()
-    wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    print(f"{what}: {wall:.2f} s, of which the processor worked {processor:.2f} s")
-    return processor
+    """Seconds of processor time, the less of two goes, of which the first imports; both are printed."""
+    least = float("inf")
+    for _ in range(2):
+        wall, processor = time.perf_counter(), time.process_time()
+        function()
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+        print(f"{what}: {wall:.2f} s, of which the processor worked {processor:.2f} s")
+        least = min(least, processor)
+    return least
 
 
 def test_a_comparison(runs: Path) -> None:
@@ -122,3 +129,12 @@ def test_a_comparison(runs: Path) -> None:
         exports.csv(made.wide)
 
     assert timed("read, tables, Markdown, LaTeX, wide CSV", compare) < LIMIT
+
+
+def test_the_tidy_frame(runs: Path) -> None:
+    assert timed("load_runs", lambda: cl_bench.load_runs(runs)) < LIMIT
+
+
+def test_a_table_of_it(runs: Path) -> None:
+    frame = cl_bench.load_runs(runs)
+    assert timed("table", lambda: table(frame, "otdd:classifier", columns="after_task")) < 1.0

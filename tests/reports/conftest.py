@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from cl_bench.finished_run import Run
 from cl_bench.rows import Row
 from cl_bench.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
 
 Make = Callable[..., Run]
 
@@ -42,7 +48,7 @@ def make_run(tmp_path: Path) -> Make:
         seed: int = 0,
         acc: float = 0.9,
         otdd: float | tuple[float, ...] | None = 0.5,
-        costs: dict[str, Any] | None = None,
+        costs: dict[str, Any] | tuple[dict[str, Any], ...] | None = None,
         finished: int = 3,
         class_names: tuple[str, ...] = ("cat", "dog", "owl"),
         root: Path = tmp_path / "runs",
@@ -50,7 +56,7 @@ def make_run(tmp_path: Path) -> Make:
         versions: dict[str, str] | None = None,
         **config: Any,
     ) -> Run:
-        """otdd: one for all tasks, or one after each. costs: of each task, beside its seconds and bytes.
+        """otdd: one for all tasks, or one after each. costs: of all tasks or each, beside seconds and bytes.
         extra: (name, title, higher_is_better, value) of metrics that only a third party knows."""
         resolved = {
             "strategy": strategy,
@@ -120,7 +126,66 @@ def make_run(tmp_path: Path) -> Make:
                     add(t, "otdd:classifier", now + i, i)
                     add(t, "otdd:classifier", now + i, i, i)
             measured = {"task": t, "seconds_training": 1.5, "stored_bytes": 2_000_000}
-            directory.finish(t, measured | (costs or {}), len(directory.rows()))
+            own = costs[t] if isinstance(costs, tuple) else costs or {}
+            directory.finish(t, measured | own, len(directory.rows()))
         return Run(directory)
 
     return make
+
+
+@pytest.fixture
+def embed_task() -> Callable[..., Path]:
+    """Writes the umap.safetensors of a task of a run, as the evaluator does: class c around (10 c, 0), replay
+    one unit above; images of one value, 10 c real and 10 c + 1 replayed, where there is a side."""
+
+    def write(
+        run: Run, task: int, classes: int = 3, each: int = 4, side: int | None = 8, depth: int = 1
+    ) -> Path:
+        y = np.tile(np.repeat(np.arange(classes, dtype=np.int32), each), 2)
+        replay = np.repeat(np.array([0, 1], np.uint8), classes * each)
+        noise = np.random.default_rng(task).normal(scale=0.2, size=(len(y), 2))
+        points = (np.stack([10 * y, replay], axis=1) + noise).astype(np.float32)
+        found = {"points": points, "y": y, "depth": (depth * replay).astype(np.int32), "replay": replay}
+        if side is not None:
+            found["of"] = np.arange(len(y), dtype=np.int32)
+            value = (10 * y + replay).astype(np.uint8)
+            # One pixel tells samples of a class apart.
+            images = np.tile(value[:, None, None, None], (1, 1, side, side))
+            images[:, 0, 0, 0] = np.arange(len(y)) % (classes * each)
+            found["thumbnails"] = images
+        about = {
+            "extractor": "frozen reference classifier",
+            "neighbours": "15",
+            "min_distance": "0.4",
+            "seed": "0",
+            "fitted_on": "real and replayed samples together",
+        }
+        path = run.directory.task(task) / "umap.safetensors"
+        save_file(found, path, about)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[WebDriver]:
+    """Headless Chromium that logs what its pages ask for and complain of."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no chromium and chromedriver on PATH (Debian: apt-get install chromium chromium-driver)")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-background-networking",
+        "--hide-scrollbars",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    found = webdriver.Chrome(options, Service(driver))
+    yield found
+    found.quit()

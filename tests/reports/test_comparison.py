@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from cl_bench.finished_run import Run
-from cl_bench.reports import comparison, lines, numbers, over_seeds
-from cl_bench.reports.definitions import Definitions
+from cl_bench.reports import comparison, course, lines, numbers, over_seeds
 from cl_bench.reports.cells import Table
+from cl_bench.reports.definitions import Definitions
 
 Make = Callable[..., Run]
 
@@ -167,12 +167,21 @@ def test_a_seed_counts_once(make_run: Make) -> None:
     assert any("same configuration and seed" in note for note in group.notes)
 
 
-def test_course_has_both_metrics_after_each_task(make_run: Make) -> None:
+def test_courses_after_each_task(make_run: Make) -> None:
     (group,) = lines.groups([make_run(seed=0, acc=0.9, otdd=0.5), make_run(seed=1, acc=0.7, otdd=0.7)])
-    course = comparison.tables([group])[1]
-    assert course.groups() == [("", 3), ("ACC class-IL ↑ after task", 3), ("OTDD ↓ after task", 3)]
-    assert [c.text for c in course.rows[1].cells[3:]] == ["0.600", "0.700", "0.800"] + ["0.600"] * 3
-    assert [c.text for c in course.rows[-1].cells[6:]] == ["0.125"] * 3
+    acc, otdd, cas = comparison.tables([group])[1:4]
+    assert acc.groups() == [("", 3), ("ACC class-IL ↑ after task", 3)]
+    assert [c.text for c in acc.rows[1].cells[3:]] == [f"{m:.3f} ± 0.141" for m in (0.6, 0.7, 0.8)]
+    assert acc.rows[1].cells[3].raw["mean"] == pytest.approx(0.6)
+    assert [c.text for c in otdd.rows[1].cells[3:]] == ["0.600 ± 0.141"] * 3
+    assert [c.text for c in otdd.rows[-1].cells] == ["floor (real vs real)", "–", "–", *["0.125"] * 3]
+    assert [c.text for c in cas.rows[-1].cells] == ["real data", "–", "–", *["0.875"] * 3]
+
+
+def test_of_many_tasks_some_are_shown() -> None:
+    shown = course.shown_tasks(2000)
+    assert (len(shown), shown[0], shown[-1]) == (course.MOST_TASKS, 0, 1999)
+    assert course.shown_tasks(20) == list(range(20))
 
 
 def test_a_third_partys_metric_has_a_column(make_run: Make) -> None:
@@ -211,3 +220,29 @@ def test_the_slope_is_defined(make_run: Make) -> None:
     assert known["otdd:classifier:slope:floor"].heading == "OTDD slope floor"
     (group,) = lines.groups([make_run(seed=1), make_run("ddgr")])
     assert "otdd:classifier:slope" in comparison.shown_metrics([group])
+
+
+def final(make_run: Make, ours: list[float], theirs: list[float]) -> Table:
+    runs = [make_run("mixed", seed=s, acc=a) for s, a in enumerate(ours)]
+    runs += [make_run("ddgr", seed=s, acc=a) for s, a in enumerate(theirs)]
+    (group,) = lines.groups([*runs, make_run("joint", acc=0.99)])
+    return comparison.tables([group])[0]
+
+
+def test_a_clear_best_is_marked(make_run: Make) -> None:
+    table = final(make_run, [0.90, 0.91, 0.92], [0.50, 0.51, 0.52])
+    assert column(table, "ACC class-IL ↑")[1:] == ["0.510 ± 0.010", "0.910 ± 0.010†", "0.990"]
+    assert "Holm-corrected" in table.caption
+
+
+def test_a_best_within_the_noise_is_not(make_run: Make) -> None:
+    table = final(make_run, [0.80, 0.90, 1.00], [0.75, 0.85, 0.95])
+    assert column(table, "ACC class-IL ↑")[2] == "0.900 ± 0.100"
+    assert strong(table, "ACC class-IL ↑")[2], "best all the same"
+    assert "†: differs" in table.caption
+
+
+def test_no_mark_with_two_seeds(make_run: Make) -> None:
+    table = final(make_run, [0.90, 0.91], [0.10, 0.11, 0.12])
+    assert not any("†" in text for text in column(table, "ACC class-IL ↑"))
+    assert "No test of differences: it takes 3 seeds" in table.caption

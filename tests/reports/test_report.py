@@ -30,7 +30,7 @@ PIXEL = bytes.fromhex(
 
 
 class Page(HTMLParser):
-    """Tags with attributes, and the text outside of style."""
+    """Tags with attributes, and the text outside of styles and scripts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        self._in_style = tag == "style"
+        self._in_style = tag in ("style", "script")
 
     def handle_endtag(self, tag: str) -> None:
         self._in_style = False
@@ -61,8 +61,9 @@ def write(runs: list[Run], folder: Path) -> dict[str, str]:
 def test_files_of_one_run(make_run: Make, tmp_path: Path) -> None:
     found = write([make_run()], tmp_path / "new" / "report")
     assert list(found) == [
-        *("table.csv", "rows.csv", "table.md", "table.tex"),
-        *("accuracy_matrix.png", "accuracy_matrix.pdf", "drift_otdd.png", "drift_otdd.pdf", "index.html"),
+        *("table.csv", "rows.csv", "table.md", "table.tex", "table.json"),
+        *("accuracy_matrix.png", "accuracy_matrix.pdf", "accuracy_matrix.svg"),
+        *("drift_otdd.png", "drift_otdd.pdf", "drift_otdd.svg", "figures.md", "figures.tex", "index.html"),
     ]
 
 
@@ -98,7 +99,8 @@ def test_latex_is_escaped(make_run: Make, tmp_path: Path) -> None:
     ]
     assert r"a\_b\&c" in text
     assert r"50\%\$x\textasciicircum{}2\#\{\textasciitilde{}\textbackslash{}" in text
-    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
+    # Final values, and the courses of ACC, OTDD and CAS.
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 5
     assert r"$\uparrow$" in text
     assert r"$\downarrow$" in text
     plain = re.sub(r"\\[&%$#_{}]", "", text)
@@ -116,22 +118,28 @@ def test_markdown_is_escaped(make_run: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_the_page_asks_for_nothing_and_runs_nothing(make_run: Make, tmp_path: Path, several: bool) -> None:
+def test_the_page_asks_for_nothing_and_runs_only_its_own_scripts(
+    make_run: Make, tmp_path: Path, several: bool
+) -> None:
     runs = [make_run(EVIL, class_names=(EVIL, 'x" onload="y', "</style>"))]
     runs += [make_run("http://example.org/x.js")] if several else []
     page = write(runs, tmp_path / "out")["index.html"]
     parsed = Page(page)
     assert EVIL in parsed.text, "the name is shown, as text"
-    assert not {tag for tag, _ in parsed.tags} & {"script", "iframe", "object", "embed", "base", "form", "a"}
+    assert not {tag for tag, _ in parsed.tags} & {"iframe", "object", "embed", "base", "form"}
+    assert [tag for tag, _ in parsed.tags].count("script") == 2, "those of the templates"
     for tag, attributes in parsed.tags:
         assert not any(name.startswith("on") for name in attributes), (tag, attributes)
         for name in ("src", "href", "srcset", "data", "action", "poster", "background", "style"):
             value = attributes.get(name)
-            assert value is None or value.startswith("data:"), (tag, name, value)
+            inside = ("data:", "#") if (tag, name) == ("a", "href") else ("data:",)
+            assert value is None or value.startswith(inside), (tag, name, value)
     assert "url(" not in page
     assert "@import" not in page
     policy = next(a["content"] for t, a in parsed.tags if t == "meta" and a.get("http-equiv"))
-    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    hashed = r"'sha256-[\w+/]{43}='"
+    rules = f"default-src 'none'; img-src data:; style-src {hashed}; script-src {hashed} {hashed}"
+    assert re.fullmatch(rules, policy)
 
 
 def test_the_page_says_what_it_is_made_of(make_run: Make, tmp_path: Path) -> None:
