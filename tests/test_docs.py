@@ -201,7 +201,7 @@ def test_the_python_of_readme_and_generators_runs(tmp_path: Path, monkeypatch) -
     monkeypatch.chdir(tmp_path)
     import cl_bench
 
-    few = {"generator": "gaussian", "limit": 20, "evaluators": ("accuracy", "depth"), "quiet": True}
+    few = {"generator": "gaussian", "limit": 20, "evaluators": ("accuracy", "otdd"), "quiet": True}
     monkeypatch.setattr(cl_bench, "run", partial(cl_bench.run, **few, classifier_steps=20))
     (readme,) = blocks(ROOT / "README.md", "python")
     names: dict[str, object] = {}

@@ -108,9 +108,9 @@ def page_of(path: str) -> str:
 
     def link(found: re.Match[str]) -> str:
         target = found[1].removeprefix("docs/")
-        return f"]({targets.get(target, target)})"
+        return f"]({targets.get(target, target)}{found[2] or ''})"
 
-    return re.sub(r"\]\(([^)#:\s]+)\)", link, text)
+    return re.sub(r"\]\(([^)#:\s]+)(#[^)]*)?\)", link, text)
 
 
 def overview(title: str, kind: str, text: str, names: list[str]) -> str:
