@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class ReportVerb(Verb):
     epilog = (
         "RUN is a run's folder, the beginning of its id, or a folder of runs; none means all runs. One run\n"
-        "gives its per-task tables, several a comparison; it need not be finished. Files: CSV, Markdown, LaTeX,\n"
-        "JSON, figures with captions, index.html."
+        "gives its per-task tables, several a comparison; it need not be finished. Files: CSV, Markdown,\n"
+        "LaTeX, JSON, figures with captions, index.html."
     )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:

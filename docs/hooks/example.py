@@ -38,7 +38,7 @@ def example() -> dict[str, Path]:
     import cl_bench
     from cl_bench.registry import reports
 
-    drawing = (*QUICK, "cas", "prdc", "samples", "umap")
+    drawing = (*QUICK, "cas", "label-distances", "prdc", "samples", "umap")
     one = cl_bench.run("bootstrap", output=RUNS / "one", evaluators=drawing, **SETTINGS)
     runs = [
         cl_bench.run(strategy, seed=seed, output=RUNS / "several", evaluators=QUICK, **SETTINGS)
