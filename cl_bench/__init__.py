@@ -21,6 +21,7 @@ from cl_bench.registry import (
     register_extractor,
     register_generator,
     register_strategy,
+    register_tracker,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from cl_bench.strategy import Strategy
     from cl_bench.stream import Task, TaskStream
     from cl_bench.tidy import load_runs
+    from cl_bench.tracker import Tracker
 
 __version__ = "0.1.0"
 
@@ -53,6 +55,7 @@ _WHERE = {
     "Strategy": "strategy",
     "Task": "stream",
     "TaskStream": "stream",
+    "Tracker": "tracker",
     "TrainingDiverged": "errors",
     "UserError": "errors",
     "compare": "finished_run",
@@ -77,6 +80,7 @@ __all__ = [
     "Strategy",
     "Task",
     "TaskStream",
+    "Tracker",
     "TrainingDiverged",
     "UserError",
     "__version__",
@@ -93,6 +97,7 @@ __all__ = [
     "register_extractor",
     "register_generator",
     "register_strategy",
+    "register_tracker",
     "reproduce",
     "resume",
     "run",

@@ -35,6 +35,9 @@ _AFTERWARDS = (
     "reproduction",
     "set_comparison",
     "strict",
+    "tidy",
+    "tracker",
+    "tracking",
     "verdicts",
 )
 
@@ -283,7 +286,7 @@ def engine() -> str:
     """A hash of the engine's own files: a changed metric or classifier is another run, too."""
     root = Path(cl_bench.__file__).parent
     # Not what tells nothing about numbers, nor what is mapped into the package from other folders.
-    elsewhere = {root / name for name in ("cli", "strategies", "benchmarks", "reports")}
+    elsewhere = {root / name for name in ("cli", "trackers", "strategies", "benchmarks", "reports")}
     elsewhere |= {root / f"{name}.py" for name in _AFTERWARDS}
     files = [path for path in root.rglob("*.py") if not elsewhere & {path, *path.parents}]
     return _digest([path.read_bytes() for path in files])

@@ -32,6 +32,10 @@ class Progress:
         if not self.quiet:
             print(text, file=self._stream, flush=True)
 
+    def warn(self, text: str) -> None:
+        """One line, `quiet` or not: something is missing afterwards."""
+        print(f"cl-bench: {text}", file=self._stream, flush=True)
+
     def task(self, index: int, total: int, what: str) -> None:
         """All that follows belongs to task `index` of `total` (counted from 0)."""
         self._task = f"task {index + 1}/{total}"

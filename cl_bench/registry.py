@@ -160,13 +160,18 @@ benchmarks = Registry("benchmark", "cl_bench.benchmarks", "cl_bench.benchmark:Be
 generators = Registry("generator", "cl_bench.generators", "cl_bench.generator:Generator")
 evaluators = Registry("evaluator", "cl_bench.evaluators", "cl_bench.evaluator:Evaluator")
 extractors = Registry("extractor", "cl_bench.extractors", "cl_bench.extractor:Extractor")
+trackers = Registry("tracker", "cl_bench.trackers", "cl_bench.tracker:Tracker")
 reports = Registry("report", "cl_bench.reports", "cl_bench.report:Report")
 
-ALL = {registry.kind: registry for registry in (strategies, benchmarks, generators, evaluators, extractors)}
+ALL = {
+    registry.kind: registry
+    for registry in (strategies, benchmarks, generators, evaluators, extractors, trackers)
+}
 
 
 def available(kind: str) -> dict[str, str]:
-    """Names with a line each: `kind` is "strategy", "benchmark", "generator", "evaluator" or "extractor"."""
+    """Names with a line each: `kind` is "strategy", "benchmark", "generator", "evaluator", "extractor" or
+    "tracker"."""
     if kind not in ALL:
         raise unknown("kind", kind, ALL)
     return {name: ALL[kind].summary(name) for name in ALL[kind].names()}
@@ -177,6 +182,7 @@ register_benchmark = benchmarks.register
 register_generator = generators.register
 register_evaluator = evaluators.register
 register_extractor = extractors.register
+register_tracker = trackers.register
 
 
 def load_plugin(plugin: str) -> None:

@@ -21,7 +21,7 @@ class Report(ABC):
 
     @abstractmethod
     def write(self, runs: list[Run], folder: Path) -> list[Path]:
-        """Write tables (CSV, Markdown, LaTeX, JSON), figures and index.html to `folder`; its files."""
+        """Write tables (CSV, Markdown, LaTeX, JSON), figures, index.html to `folder`; the files written."""
 
     @abstractmethod
     def show_reproduction(self, reproduction: Reproduction, plain: bool = False) -> None:

@@ -9,7 +9,7 @@ uninterrupted one computes. A finished task is never recomputed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -49,6 +49,7 @@ from cl_bench.samples import Samples, concat, labels_for
 from cl_bench.seeds import isolated
 from cl_bench.strategy import Setting, Strategy
 from cl_bench.stream import StreamSpec, Task, TaskStream, sealed_tests
+from cl_bench.tracking import Tracking, chosen_trackers
 from cl_bench.transfer import transfer
 
 
@@ -70,6 +71,7 @@ def run(
     options: Mapping[str, Any] | None = None,
     extractors: tuple[str, ...] | None = None,
     ci: bool = False,
+    track: Sequence[str] = (),
     **more_options: Any,
 ) -> Run:
     """Run `strategy` on `benchmark`, or go on with it, or load it when it is finished already.
@@ -78,7 +80,8 @@ def run(
     the benchmark's own. seed: of everything but the class order, which has `order_seed` (None: the data
     set's own order). limit: at most so many samples per class. evaluators: names, or "all"; None for the
     default ones. extractors: of the features that distances are taken in; None for the default. ci: with 95 %
-    confidence intervals (see `intervals.py`; judging takes many times as long). data_root: folder of the data
+    confidence intervals (see `intervals.py`; judging takes many times as long). track: names of trackers,
+    which change nothing. data_root: folder of the data
     sets (None: see `data_root.py`). quiet: say nothing on the way; progress: say it there instead of on
     standard error. Options of strategy, benchmark and generator go by name, as keywords
     (`lambda_=0.5`) or in `options` (`{"generator.steps": 100}`).
@@ -106,7 +109,8 @@ def run(
     resolved = resolve(request, progress)
     config = resolved.config
     path = Path(output) / _folder(config.benchmark) / _folder(config.strategy) / resolved.run_id()
-    return _execute(resolved, path, progress)
+    with Tracking(chosen_trackers(track), progress) as tracking:
+        return _execute(resolved, path, progress, tracking)
 
 
 def resume(
@@ -116,11 +120,12 @@ def resume(
     data_root: str | Path | None = None,
     quiet: bool = False,
     progress: Progress | None = None,
+    track: Sequence[str] = (),
 ) -> Run:
     """Go on with an interrupted run (a path or a run id below `output`) after its last finished task.
 
-    data_root: where its data lie now; None for where they lay. Raises UserError when the run cannot be found,
-    is damaged, or was begun by code that has changed since.
+    data_root: where its data lie now; None for where they lay. track: names of trackers. Raises UserError
+    when the run cannot be found, is damaged, or was begun by code that has changed since.
     """
     directory = locate(str(run), Path(output))
     manifest = directory.manifest()
@@ -136,10 +141,11 @@ def resume(
             f"{directory.path} was begun by other code ({', '.join(changed) or 'its folder was renamed'}); "
             "start it again with `cl-bench run`"
         )
-    return _execute(resolved, directory.path, progress)
+    with Tracking(chosen_trackers(track), progress) as tracking:
+        return _execute(resolved, directory.path, progress, tracking)
 
 
-def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
+def _execute(resolved: Resolved, path: Path, progress: Progress, tracking: Tracking) -> Run:
     """Run what is resolved in the folder `path`; see `run`."""
     config = resolved.config
     with progress.phase(f"loading benchmark {config.benchmark}"):
@@ -160,6 +166,7 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         if done:
             progress.say(f"{done} of {len(stream.tasks)} tasks are finished in {path}")
         processes.agree(done)
+        tracking.begin(directory, history)
         if done == len(stream.tasks):
             return Run(directory)
         if done:
@@ -171,9 +178,12 @@ def _execute(resolved: Resolved, path: Path, progress: Progress) -> Run:
         once = RealFeatures(stream, real, progress)
         judging = Judging(directory.id, config, stream, judges, once, extractors, device, progress)
         earlier = cache(partial(_as_it_was, resolved, stream, directory, device, progress))
-        session = _Session(config, stream, strategy, judging, directory, device, processes, progress, earlier)
+        session = _Session(
+            config, stream, strategy, judging, directory, device, processes, progress, tracking, earlier
+        )
         if not done and any(judge.before_first for judge in judges):
             history += session.judge(-1, history)
+            tracking.task(-1, history)
         for task in stream.tasks[done:]:
             classes = ", ".join(stream.spec.class_names[c] for c in task.classes)
             progress.task(task.index, len(stream.tasks), f"classes {classes}")
@@ -223,6 +233,7 @@ class _Session:
     device: torch.device
     processes: Processes
     progress: Progress
+    tracking: Tracking
     # A strategy of its own as this one was after a task.
     earlier: Callable[[int], Strategy]
 
@@ -267,6 +278,7 @@ class _Session:
         if self.stream.spec.replicas > 1:
             # Thousands of replicas over thousands of generations would fill the disk.
             self.directory.drop_data(index - 1)
+        self.tracking.task(index, rows)
         return rows
 
     def judge(self, after_task: int, history: list[Row]) -> list[Row]:

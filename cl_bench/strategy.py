@@ -53,6 +53,11 @@ class Strategy(ABC):
     version: ClassVar[int] = 1
     paper: ClassVar[str] = ""
     needs: ClassVar[str] = "nothing beyond the installed packages"
+    # For its card: what it keeps from task to task besides its networks, what a task costs besides training
+    # them, and what it cannot do. One line each.
+    stores: ClassVar[str] = ""
+    cost: ClassVar[str] = ""
+    limits: ClassVar[str] = ""
     Options: ClassVar[type] = NoOptions
 
     # The generator when the user names none, instead of the benchmark's own; and defaults for options of the

@@ -34,6 +34,9 @@ class Accumulate(MixStrategy):
     """Keep real data and every generation's samples (real 1, lambda 1 per past generation)."""
 
     paper = "Gerstgrasser et al. 2024, arXiv 2404.01413; Kazdan et al. 2024, arXiv 2410.16713"
+    stores = "real data, and one replay set of every generation (`window`: of the newest)"
+    cost = "drawing one replay set a task; sets to train on grow with the generations unless `subsample`"
+    limits = "storage grows with every generation unless `window` is given"
     Options = AccumulateOptions
 
     def mix(self) -> Mix:

@@ -93,6 +93,9 @@ class AnchoredReplay(MixStrategy):
 
     paper = "none yet; an answer to open question 1 of Zverev, Koepke, Henriques 2025, arXiv 2512.11867"
     needs = "a generator, one that can be guided for guidance above 0"
+    stores = "the replay set, φ, and an anchor per class: (rank/2 + 1) d + 1 numbers"
+    cost = "drawing `candidates` times the replay set, once a task, and choosing among them"
+    limits = "moments are held, nothing else; a weak generator's blur becomes noise"
     Options = AnchoredReplayOptions
 
     def __init__(self, setting: Setting, options: Any) -> None:

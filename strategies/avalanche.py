@@ -101,6 +101,11 @@ class AvalancheStrategy(Parametrised, Strategy):
 
     paper = "Carta et al. 2023, Avalanche, JMLR 24(363)"
     needs = "avalanche-lib 0.6, whose import takes 8 seconds and more"
+    stores = "as the method has it, for example `mem_size` real samples"
+    cost = "as the method has it"
+    limits = (
+        "makes no data, so accuracies are its only numbers; a run goes on by repeating its finished tasks"
+    )
     uses_generator = False
     takes = "NAME"
     loads = "avalanche"

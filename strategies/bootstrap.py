@@ -20,6 +20,9 @@ class Bootstrap(MixStrategy):
     """Replace old data by the generator's own samples, task after task (real 0, lambda 1)."""
 
     paper = "Zverev, Koepke, Henriques 2025, arXiv 2512.11867; Shumailov et al. 2023, arXiv 2305.17493"
+    stores = "the replay set, as many samples of each class as it had real ones; it could be drawn again"
+    cost = "drawing the replay set, once a task"
+    limits = "drifts: generation t is trained on samples that are t − 1 deep"
     Options = MixOptions
 
     def mix(self) -> Mix:

@@ -113,6 +113,9 @@ class BrainInspiredReplay(Strategy):
     """
 
     paper = "van de Ven, Siegelmann, Tolias 2020, Nature Communications 11:4069"
+    stores = "nothing; while training, a frozen copy of the network"
+    cost = "in each step a batch drawn and labelled by that copy"
+    limits = "takes no text; where it replays features there are no samples to judge, only accuracy"
     uses_generator = False
     Options = BrainInspiredReplayOptions
 

@@ -80,6 +80,11 @@ class DDGR(ReplayStrategy):
     version = 2
     paper = "Gao and Liu 2023, DDGR, ICML 2023, PMLR 202:10744-10763"
     needs = "a generator that can be guided"
+    stores = "the replay set"
+    cost = (
+        "drawing the replay set, once a task, each step with a pass backwards through classifier and denoiser"
+    )
+    limits = "drifts as bootstrapping does unless `resample=once`; no generator that cannot be guided"
     Options: ClassVar[type] = DDGROptions
 
     def __init__(self, setting: Setting, options: Any) -> None:

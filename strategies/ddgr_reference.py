@@ -82,6 +82,9 @@ class DDGRReference(DDGR):
     faults."""
 
     version = 1
+    stores = "the replay set, `per_class` samples of each class"
+    cost = "15,000 steps of the generator; 250 guided steps for each sample"
+    limits = "made for a GPU; old classes weigh little beside new ones, as published; otherwise as ddgr"
     Options = DDGRReferenceOptions
     default_generator = "ddpm"
     generator_defaults: ClassVar[Mapping[str, Any]] = {

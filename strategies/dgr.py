@@ -61,6 +61,9 @@ class DGR(Strategy):
 
     paper = "Shin, Lee, Kim, Kim 2017, NeurIPS, arXiv 1705.08690"
     needs = "a generator"
+    stores = "the replay set, with the solver's labels"
+    cost = "drawing and labelling the replay set, once a task"
+    limits = "drifts as bootstrapping does, and the solver's mistakes are taught on"
     Options = DGROptions
 
     def __init__(self, setting: Setting, options: DGROptions) -> None:

@@ -33,6 +33,9 @@ class ExperienceReplay(MixStrategy):
 
     version = 2
     paper = "Chaudhry et al. 2019, arXiv 1902.10486"
+    stores = "`per_class` real samples of each class"
+    cost = "nothing"
+    limits = "keeps real data; its generator sees few real samples of old classes"
     Options = ExperienceReplayOptions
 
     def mix(self) -> Mix:

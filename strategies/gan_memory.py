@@ -140,6 +140,9 @@ class GANMemory(Strategy):
 
     paper = "Cong, Zhao, Li, Wang, Carin 2020, GAN Memory with No Forgetting, NeurIPS, arXiv 2006.07543"
     needs = "images; it has a GAN of its own; external data unless base=task0"
+    stores = "the frozen GAN, a style per task, the replay set"
+    cost = "training a style, and before the first task the base; drawing the replay set, once a task"
+    limits = "images only, no loop; a task unlike the base is learned less well"
     uses_generator = False
     Options = GANMemoryOptions
 

@@ -73,6 +73,9 @@ class GUIDE(ReplayStrategy):
 
     paper = "Cywiński et al. 2024, GUIDE, arXiv 2403.03938"
     needs = "a generator that can be guided"
+    stores = "the replay set"
+    cost = "drawing the replay set, and (classifier_steps/refresh) (t−1)/t batch guided samples on the way"
+    limits = "takes no loop and no generator that cannot be guided; rehearsal is not what evaluators judge"
     Options = GuideOptions
 
     def __init__(self, setting: Setting, options: Any) -> None:

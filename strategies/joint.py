@@ -16,6 +16,9 @@ class Joint(MixStrategy):
     """Train on all real data so far: the upper bound (real 1, lambda 0)."""
 
     paper = "van de Ven and Tolias 2019, Three scenarios for continual learning, arXiv 1904.07734"
+    stores = "all real data of all tasks"
+    cost = "nothing; sets grow with the tasks, and so does training that is given in epochs"
+    limits = "a bound, not a method: real data are kept for good"
 
     def mix(self) -> Mix:
         return Mix(real=1, lambda_=0)

@@ -63,6 +63,9 @@ class MergeGAN(ReplayStrategy):
 
     paper = "Wu et al. 2018, Memory Replay GANs, NeurIPS 2018, arXiv 1809.02058"
     needs = "for method=alignment a generator that can be aligned, stylegan2"
+    stores = "the replay set"
+    cost = "drawing the replay set, once a task; with alignment a pass of the former generator in each step"
+    limits = "drifts as bootstrapping does; method=alignment takes stylegan2 only, and no loop"
     Options = MergeGANOptions
     default_generator = "stylegan2"
 

@@ -53,6 +53,9 @@ class Mixed(MixStrategy):
     """Keep real data of old classes and add λ synthetic samples per real one (real 1, lambda λ)."""
 
     paper = "Bertrand et al. 2024, arXiv 2310.00429"
+    stores = "the share `real` of the real data, and the replay set, λ samples per real one"
+    cost = "drawing the replay set, once a task"
+    limits = "keeps real data, all of them unless `real` is lowered"
     Options = MixedOptions
 
     def mix(self) -> Mix:

@@ -15,6 +15,9 @@ class Naive(MixStrategy):
     """Fine-tune on new classes only: the lower bound (real 0, lambda 0)."""
 
     paper = "van de Ven and Tolias 2019, Three scenarios for continual learning, arXiv 1904.07734"
+    stores = "nothing"
+    cost = "nothing"
+    limits = "forgets, by design; refuses a loop, of which nothing would come back"
 
     def mix(self) -> Mix:
         return Mix(real=0, lambda_=0)

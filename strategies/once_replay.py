@@ -30,6 +30,9 @@ class OnceReplay(MixStrategy):
     """Draw a class's replay once and keep it: depth 1 for ever, stored like the real data (control)."""
 
     paper = "none; the control for open question 1 of Zverev, Koepke, Henriques 2025, arXiv 2512.11867"
+    stores = "the replay sets of all classes, for good: as much as the real data"
+    cost = "drawing the replay of new classes, once"
+    limits = "a control: where samples may be kept for good, storage is the price"
 
     def mix(self) -> Mix:
         return Mix(real=0, lambda_=1)

@@ -10,6 +10,8 @@ from cl_bench.cli.verb import Verb, add_plugin, assignment
 from cl_bench.defaults import DEFAULT_BENCHMARK
 from cl_bench.errors import UserError
 
+CHECKED = ("strategy", "benchmark", "generator")
+
 
 class CheckVerb(Verb):
     epilog = (
@@ -36,10 +38,10 @@ class CheckVerb(Verb):
         # "strategy:naive" and "avalanche:EWC" are names; any other colon is that of "module:Class".
         named = prefix in registry.ALL or any(prefix in known for known in registry.ALL.values())
         found = find(arguments.name) if named or not colon else [("strategy", arguments.name)]
-        kinds = [kind for kind, _ in found if kind != "evaluator"]
-        if not kinds:
+        if not any(kind in CHECKED for kind, _ in found):
+            article = "an" if found[0][0][0] in "aeiou" else "a"
             raise UserError(
-                f"{arguments.name} is an evaluator; check takes a strategy, benchmark or generator"
+                f"{arguments.name} is {article} {found[0][0]}; check takes a strategy, benchmark or generator"
             )
 
         from cl_bench.checks.benchmark import check_benchmark
@@ -48,14 +50,10 @@ class CheckVerb(Verb):
         from cl_bench.config import Request
         from cl_bench.progress import Progress
 
-        looks = {
-            "strategy": check_strategy,
-            "benchmark": check_benchmark,
-            "generator": check_generator,
-        }
+        looks = dict(zip(CHECKED, (check_strategy, check_benchmark, check_generator), strict=True))
         failed = 0
         for kind, name in found:
-            if kind not in looks:
+            if kind not in CHECKED:
                 continue
             data = Request(
                 benchmark=arguments.benchmark or DEFAULT_BENCHMARK,

@@ -11,7 +11,7 @@ from cl_bench.cli.verb import Verb, add_output, add_plugin
 from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError, unknown
 
-KINDS = ("strategies", "benchmarks", "generators", "evaluators", "extractors", "runs")
+KINDS = ("strategies", "benchmarks", "generators", "evaluators", "extractors", "trackers", "runs")
 
 
 class ListVerb(Verb):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cl_bench.cli.verb import Verb, add_data_root, add_output
+from cl_bench.cli.verb import Verb, add_data_root, add_output, add_track
 from cl_bench.defaults import DEFAULT_OUTPUT
 
 
@@ -15,6 +15,7 @@ class ResumeVerb(Verb):
         parser.add_argument("run", metavar="RUN", help="folder or id of the run")
         add_data_root(parser)
         add_output(parser)
+        add_track(parser)
         parser.add_argument("--quiet", action="store_true", help="no progress, no tables; errors only")
 
     def execute(self, arguments: argparse.Namespace) -> int:
@@ -30,6 +31,7 @@ class ResumeVerb(Verb):
             arguments.output or DEFAULT_OUTPUT,
             data_root=arguments.data_root,
             progress=progress,
+            track=arguments.track or (),
         )
         if first():
             show_and_write(run, progress)

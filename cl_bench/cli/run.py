@@ -12,6 +12,7 @@ from cl_bench.cli.verb import (
     add_judging,
     add_output,
     add_plugin,
+    add_track,
     assignment,
     whole_number,
 )
@@ -36,6 +37,7 @@ FILE_KEYS = (
     "plugins",
     "data_root",
     "output",
+    "track",
     "options",
 )
 
@@ -49,7 +51,7 @@ class RunVerb(Verb):
         "  cl-bench run --plugin my_strategy.py --strategy mine\n\n"
         "The same command again goes on after the last finished task. A --config file is YAML with the\n"
         "keys strategy, benchmark, generator, seed, order_seed, device, limit, evaluators, extractors,\n"
-        "ci, plugins, data_root, output, options; the command line wins over it."
+        "ci, plugins, data_root, output, track, options; the command line wins over it."
     )
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
@@ -87,6 +89,7 @@ class RunVerb(Verb):
         )
         add_data_root(how)  # type: ignore[arg-type]
         add_output(how)  # type: ignore[arg-type]
+        add_track(how)  # type: ignore[arg-type]
         how.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
         how.add_argument("--quiet", action="store_true", help="no progress, no tables; errors only")
 
@@ -96,18 +99,20 @@ class RunVerb(Verb):
 
         progress = Progress(arguments.quiet or not first())
         asked = merge(arguments)
-        output = asked.pop("output")
+        output, track = asked.pop("output"), asked.pop("track")
         with progress.loading("torch"):
             from cl_bench.config import Request, resolve
             from cl_bench.runner import run
+            from cl_bench.tracking import chosen_trackers
         if arguments.dry_run:
             import yaml
 
             resolved = resolve(Request(**asked), progress)
+            chosen_trackers(track)
             content = resolved.config.as_dict() | {"run_id": resolved.run_id()}
             print(yaml.safe_dump(content, sort_keys=False), end="")
             return 0
-        finished = run(**asked, output=output, progress=progress)
+        finished = run(**asked, output=output, track=track, progress=progress)
         if first():
             show_and_write(finished, progress)
         return 0
@@ -123,6 +128,7 @@ def merge(arguments: argparse.Namespace) -> dict[str, Any]:
     kept = {key: v for key, v in from_file.items() if not any(_same_option(key, k) for k in typed_options)}
     values["options"] = kept | typed_options
     values["plugins"] = tuple(values.get("plugins") or ()) + tuple(arguments.plugin)
+    values["track"] = tuple(values.get("track") or ())
     for key in ("evaluators", "extractors"):
         if values.get(key) is not None:
             values[key] = tuple(values[key])
@@ -151,7 +157,7 @@ def _read(path: str) -> dict[str, Any]:
         **dict.fromkeys(FILE_KEYS, (str,)),
         **dict.fromkeys(("seed", "order_seed", "limit"), (int,)),
         "ci": (bool,),
-        **dict.fromkeys(("evaluators", "extractors", "plugins"), (list,)),
+        **dict.fromkeys(("evaluators", "extractors", "plugins", "track"), (list,)),
         "options": (dict,),
     }
     for key, value in values.items():

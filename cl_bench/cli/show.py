@@ -83,6 +83,9 @@ def card(kind: str, cls: type) -> str:
         "data": getattr(cls, "source", ""),
         "generator": _generator(kind, cls),
         "needs": _needs(cls),
+        "stores": getattr(cls, "stores", ""),
+        "cost": getattr(cls, "cost", ""),
+        "limits": getattr(cls, "limits", ""),
     }
     lines += ["", *(f"  {name:<10}{text}" for name, text in facts.items() if text)]
     metrics = getattr(cls, "metrics", {})

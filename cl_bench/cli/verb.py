@@ -46,6 +46,15 @@ def add_plugin(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_track(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--track",
+        action="append",
+        metavar="NAME",
+        help="also log to this tracker, tensorboard or wandb; may be repeated",
+    )
+
+
 def add_judging(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evaluators",
