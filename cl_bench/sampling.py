@@ -6,6 +6,7 @@ processes share the work.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -47,6 +48,9 @@ class BatchedSampling:
         parts, done, n = [self.decoded(torch.empty(0, *self.shape))], 0, len(labels)
         while done < n:
             size = min(self.size, n)
+            if self.device.type == "cpu":
+                # Even batches: no sample is made twice, but for a few.
+                size = math.ceil(n / math.ceil(n / self.size))
             # All batches have one shape, for compilers and convolution planners; the last begins earlier.
             begin = min(done, n - size)
             now = generators[begin : begin + size]

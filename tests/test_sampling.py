@@ -45,19 +45,20 @@ def test_batches_of_any_size_give_the_same_images(size: int) -> None:
     assert drawn(size, 10).dtype == torch.uint8
 
 
-def test_all_batches_have_one_shape() -> None:
+@pytest.mark.parametrize(("n", "sizes"), [(10, [4, 4, 4]), (12, [4, 4, 4]), (9, [3, 3, 3]), (6, [3, 3])])
+def test_all_batches_have_one_shape_and_share_the_work(n: int, sizes: list[int]) -> None:
     crowded = Crowded(100)
-    drawn(4, 10, crowded)
-    assert crowded.sizes == [4, 4, 4]
+    drawn(4, n, crowded)
+    assert crowded.sizes == sizes
 
 
 def test_out_of_memory_halves_the_batch_once_and_changes_no_image(capsys) -> None:
     crowded = Crowded(4)
     assert torch.equal(drawn(16, 20, crowded), drawn(20, 20))
-    assert crowded.sizes == [16, 8, 4, 4, 4, 4, 4]
+    assert crowded.sizes == [10, 5, *[2] * 10]
     said = capsys.readouterr().err
-    assert said.count("out of memory: 8 images sampled at once") == 1
-    assert said.count("out of memory: 4 images sampled at once") == 1
+    assert said.count("out of memory: 5 images sampled at once") == 1
+    assert said.count("out of memory: 2 images sampled at once") == 1
 
 
 def test_memory_for_no_image_at_all_is_an_error() -> None:
