@@ -9,8 +9,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from cl_bench import registry
+from cl_bench.errors import UserError
 from cl_bench.evaluators.label_distances import label_distances
-from cl_bench.evaluators.umap import SIDE, embed, first, thumbnails
+from cl_bench.evaluators.umap import SIDE, Fit, embed, first, thumbnails
 from cl_bench.features import Features
 from cl_bench.finished_run import Run
 from cl_bench.reports import embedding, label_matrix
@@ -22,7 +24,7 @@ def test_umap_leaves_the_number_of_threads_alone() -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        embed(np.random.default_rng(0).normal(size=(40, 5)))
+        embed(*np.random.default_rng(0).normal(size=(2, 20, 5)))
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
@@ -30,13 +32,35 @@ def test_umap_leaves_the_number_of_threads_alone() -> None:
 
 def test_umap_is_the_same_twice_and_keeps_clusters_apart() -> None:
     rng = np.random.default_rng(0)
-    features = np.concatenate([rng.normal(centre, 0.1, (40, 5)) for centre in (0, 5)])
-    points = embed(features)
-    assert (points == embed(features)).all()
-    assert (points != embed(features, seed=1)).any()
+    features = [rng.normal(centre, 0.1, (40, 5)) for centre in (0, 5)]
+    points = embed(*features)
+    assert (points == embed(*features)).all()
+    assert (points != embed(*features, seed=1)).any()
+    assert (points != embed(*features, Fit(neighbours=5))).any()
     a, b = points[:40], points[40:]
     within = max(np.linalg.norm(part - part.mean(0), axis=1).max() for part in (a, b))
     assert np.linalg.norm(a.mean(0) - b.mean(0)) > 2 * within
+
+
+def test_fitted_on_real_data_replay_moves_no_real_point() -> None:
+    rng = np.random.default_rng(0)
+    real = np.concatenate([rng.normal(centre, 0.1, (40, 5)) for centre in (0, 5)])
+    near, far = rng.normal(0, 0.1, (30, 5)), rng.normal(5, 0.1, (30, 5))
+    how = Fit.of("real")
+    first, second = embed(real, near, how), embed(real, far, how)
+    assert (first[:80] == second[:80]).all()
+    centres = first[:40].mean(0), first[40:80].mean(0)
+    for points, own, other in ((first[80:], *centres), (second[80:], *centres[::-1])):
+        assert (np.linalg.norm(points - own, axis=1) < np.linalg.norm(points - other, axis=1)).all()
+
+
+def test_how_umap_is_fitted_is_an_argument() -> None:
+    cls = registry.evaluators.get("umap:real:30:0.1")
+    assert (cls.name, cls.how) == ("umap:real:30:0.1", Fit("real", 30, 0.1))
+    assert registry.evaluators.get("umap").how == Fit("both", 15, 0.4)
+    for wrong in ("rael", "real:many", "real:1", "both:15:2", "both:15:0.1:7"):
+        with pytest.raises(UserError, match=r"umap|UMAP"):
+            registry.evaluators.get(f"umap:{wrong}")
 
 
 @pytest.fixture(scope="module")
