@@ -262,8 +262,9 @@ class _Session:
             state.save(folder / REPLAY, replay.state_dict())
             about = replay_manifest(self.directory.id, config, index, replay, checkpoint)
             write_json(folder / REPLAY_MANIFEST, about)
-        rows = self.judge(index, history)
+        # What the strategy needs; what evaluators leave there is not its cost.
         stored = sum(file.stat().st_size for file in folder.iterdir())
+        rows = self.judge(index, history)
         costs = {
             "task": index,
             "seconds_training": round(trained - start, 3),
