@@ -39,6 +39,7 @@ from torch import Tensor
 
 from cl_bench import register_strategy
 from cl_bench.classifier import ClassifierOptions
+from cl_bench.costs import evaluated
 from cl_bench.errors import UserError
 from cl_bench.generators.resnet_gan import SAMPLING_BATCH, Game, ResNetGANOptions
 from cl_bench.generators.resnet_gan_networks import Discriminator, GeneratorNetwork, Size, geometry
@@ -301,7 +302,12 @@ class GANMemory(Strategy):
     def _drawn(self, net: torch.nn.Module, labels: Tensor) -> Tensor:
         """Images by `net` for its own labels (n,)."""
         latent = (self.options.latent,)
-        return self.batched(labels, lambda generators, y: net(noise(generators, latent, self.device), y))
+
+        def drawn(generators: list[torch.Generator], y: Tensor) -> Tensor:
+            evaluated(len(y))
+            return net(noise(generators, latent, self.device), y)
+
+        return self.batched(labels, drawn)
 
     def sample(self, labels: Tensor) -> Tensor:
         assert self.bank is not None

@@ -39,6 +39,7 @@ def generator(name: str, **options: object):
         ("flow", {"sampling_steps": 6}, 6),
         ("vae", {}, 1),
         ("stylegan2", {"width": 8, "latent": 8}, 1),
+        ("resnet-gan", {"latent": 8}, 1),
         ("gaussian", {}, 0),
     ],
 )

@@ -36,6 +36,7 @@ from torch.nn.functional import softplus
 
 from cl_bench import register_generator
 from cl_bench.checkpoint import Checkpoint
+from cl_bench.costs import evaluated
 from cl_bench.errors import UserError
 from cl_bench.generator import Generator, Guide
 from cl_bench.generators.player import Player
@@ -111,6 +112,7 @@ class ResNetGAN(Generator):
         return self.batched(labels, self._drawn)
 
     def _drawn(self, generators: list[torch.Generator], y: Tensor) -> Tensor:
+        evaluated(len(y))
         return self.averaged(noise(generators, (self.options.latent,), self.device), y)
 
     def _modules(self) -> dict[str, nn.Module]:

@@ -14,6 +14,7 @@ from cl_bench import checkpoint
 from cl_bench import state as states
 from cl_bench.checkpoint import kept_in
 from cl_bench.config import Request, resolve
+from cl_bench.costs import counted
 from cl_bench.errors import UserError
 from cl_bench.generators.resnet_gan import ResNetGAN, ResNetGANOptions
 from cl_bench.progress import Progress
@@ -63,8 +64,13 @@ def test_an_earlier_task_is_replayed_bit_for_bit_the_same(digits: TaskStream, co
 
 def test_replay_is_of_all_classes_at_depth_one(digits: TaskStream) -> None:
     strategy = make(digits.spec, per_class=None)
-    observe(strategy, digits, 0, 1)
+    observe(strategy, digits, 0)
+    with counted() as costs:
+        observe(strategy, digits, 1)
     assert strategy.replay is not None
+    # One evaluation an image, and at most one more a batch, to have batches of one size.
+    assert costs.samples == len(strategy.replay)
+    assert costs.samples <= costs.network_evaluations <= costs.samples + 4
     real = digits.tasks[0].train.counts() | digits.tasks[1].train.counts()
     assert strategy.replay.counts() == real
     assert strategy.replay.depth.unique().tolist() == [1]
