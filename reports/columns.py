@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from cl_bench.finished_run import Run
 from cl_bench.reports.cells import digits
 from cl_bench.reports.definitions import SLOPE, Definitions
 from cl_bench.rows import ENDS
@@ -62,11 +61,10 @@ IDEALS = ("floor", "real")
 ERROR = "se"
 
 
-def standard(names: Iterable[str], run: Run, measured: Iterable[str]) -> list[str]:
-    """Those of the standard columns that `run` has: all, or, where one class leaves nothing to classify,
-    those that were measured."""
+def standard(names: Iterable[str], measured: Iterable[str]) -> list[str]:
+    """Those of the standard columns that were measured; all while nothing is."""
     known = set(measured)
-    return [name for name in names if len(run.manifest.get("class_names", ())) != 1 or name in known]
+    return [name for name in names if not known or name in known]
 
 
 def decimals(metric: str, value: float | None) -> int:

@@ -69,8 +69,7 @@ def _final(group: Group, definitions: Definitions, index: int) -> Table:
     frames = [numbers.overall(run) for run in group.runs]
     measured = {str(name) for frame in frames for name in frame.columns}
     more = further(definitions, frames)
-    shown = standard(FINAL, group.runs[0], measured) if group.runs else FINAL
-    names = [*shown, *(more if len(more) <= MOST_FURTHER else ())]
+    names = [*standard(FINAL, measured), *(more if len(more) <= MOST_FURTHER else ())]
     last = group.num_tasks - 1
     columns = [
         Column("strategy", numeric=False),

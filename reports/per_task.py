@@ -125,7 +125,7 @@ def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Tabl
 
 def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
     more = further(definitions, [overall])
-    names = [*standard(DRIFT, run, overall.columns), *(more if len(more) <= MOST_FURTHER else ())]
+    names = [*standard(DRIFT, overall.columns), *(more if len(more) <= MOST_FURTHER else ())]
     columns = [
         *_leading(),
         *(Column(definitions[name].heading) for name in names),

@@ -62,7 +62,7 @@ def test_json_of_one_run(make_run: Make) -> None:
     drift = tables["drift"]
     headings = [column["heading"] for column in drift["columns"]]
     assert drift["rows"][1]["cells"][headings.index("OTDD ↓")]["numbers"] == {"value": 0.5, "floor": 0.125}
-    assert drift["rows"][0]["cells"][headings.index("FD ↓")]["numbers"] == {}
+    assert "FD ↓" not in headings, "nobody measured it"
 
 
 def test_captions_say_what_a_figure_shows(make_run: Make) -> None:
