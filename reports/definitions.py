@@ -81,7 +81,8 @@ class Definitions:
         return Definition(
             name,
             f"{self[metric].title} slope{word.replace(':', ' ')}",
-            None if word else of.higher_is_better,
+            # A generator that is bad from the first task on and becomes less so is no better for it.
+            None,
             f"least-squares slope of {of.title} over all seen classes against the number of tasks learned, "
             "per task: 0 where nothing drifts",
         )
