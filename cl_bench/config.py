@@ -26,6 +26,7 @@ NO_GENERATOR = "none"
 # Modules that read what runs have written, and touch no number of theirs.
 _AFTERWARDS = (
     "claims",
+    "class_colours",
     "closed_forms",
     "evaluation",
     "jobs",
