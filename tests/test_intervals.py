@@ -249,7 +249,7 @@ def test_tables_show_them(fast_run) -> None:
     assert not any(cell.text.endswith(ENDS) for row in tables["further"].rows for cell in row.cells)
 
     (group,) = lines.groups([run])
-    final = comparison.tables(group)[0]
+    final = comparison.tables([group])[0]
     assert any(expected in cell.text for row in final.rows for cell in row.cells)
     assert "In square brackets, where there is one seed" in final.caption
     wide = per_task.wide(run)
@@ -263,6 +263,6 @@ def test_of_several_seeds_the_spread_is_shown(fast_run) -> None:
     runs = [fast_run("bootstrap", seed=seed, **settings) for seed in (0, 1)]
     (group,) = lines.groups(runs)
     (cell,) = [
-        cell.text for row in comparison.tables(group)[0].rows for cell in row.cells if "±" in cell.text
+        cell.text for row in comparison.tables([group])[0].rows for cell in row.cells if "±" in cell.text
     ]
     assert "[" not in cell

@@ -126,6 +126,6 @@ def test_many_metrics_have_a_table_of_their_own(runs: dict[str, Run]) -> None:
     (row,) = [row for row in further.rows if row.cells[-1].text == "cfd:pca:16"]
     assert [cell.text.count("floor") for cell in row.cells] == [0, 1, 1, 0]
     (group,) = lines.groups(list(runs.values()))
-    together = {table.name: table for table in comparison.tables(group)}
+    together = {table.name: table for table in comparison.tables([group])}
     (row,) = [row for row in together["further-1"].rows if row.cells[-1].text == "cfd:pca:16"]
     assert len(row.cells) == len(together["further-1"].columns) == 5
