@@ -85,15 +85,20 @@ class Run:
 
         return trained_strategy(self, task, device)
 
+    @cached_property
+    def done(self) -> int:
+        """How many of its tasks were finished when this was first asked for: a run that goes on must
+        not change under a report's hands. Load it anew to see it further on."""
+        return self.directory.finished_tasks()
+
     @property
     def finished(self) -> bool:
-        return self.directory.finished_tasks() == self.num_tasks
+        return self.done == self.num_tasks
 
     @property
     def status(self) -> str:
         """ "finished", or how many of its tasks are."""
-        done = self.directory.finished_tasks()
-        return "finished" if done == self.num_tasks else f"{done} of {self.num_tasks} tasks"
+        return "finished" if self.finished else f"{self.done} of {self.num_tasks} tasks"
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -105,6 +110,8 @@ class Run:
     def _read(self) -> pd.DataFrame:
         import pandas as pd
 
+        # Counted before the rows are read, so that none of theirs is missing.
+        _ = self.done
         records = self.directory.records()
         later = self._evaluation.get("rows", [])
         if later:
@@ -118,7 +125,7 @@ class Run:
     @property
     def costs(self) -> list[dict[str, Any]]:
         """Per finished task: seconds, storage, replay size."""
-        return [self.directory.finished(i) for i in range(self.directory.finished_tasks())]
+        return [self.directory.finished(i) for i in range(self.done)]
 
     def show(self) -> None:
         """Print the per-task tables."""

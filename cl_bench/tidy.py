@@ -64,7 +64,7 @@ def tidy(runs: Sequence[Run]) -> pd.DataFrame:
 
     parts, about = [], []
     for run, options in zip(runs, _options(runs), strict=True):
-        done = run.directory.finished_tasks()
+        done = run.done
         rows = run.rows
         parts.append(rows[rows["after_task"] < done])
         about.append(

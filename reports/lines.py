@@ -74,9 +74,7 @@ def groups(runs: list[Run]) -> list[Group]:
 
 def progress(run: Run) -> str:
     """ "finished", or "3 of 5 tasks finished"."""
-    return (
-        "finished" if run.finished else f"{run.directory.finished_tasks()} of {run.num_tasks} tasks finished"
-    )
+    return "finished" if run.finished else f"{run.done} of {run.num_tasks} tasks finished"
 
 
 def _group(title: str, members: list[Run]) -> Group:

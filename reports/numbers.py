@@ -22,7 +22,7 @@ KEPT = 1024
 @lru_cache(maxsize=KEPT)
 def _finished(run: Run) -> pd.DataFrame:
     rows = run.rows
-    return rows[(rows["after_task"] >= 0) & (rows["after_task"] < run.directory.finished_tasks())]
+    return rows[(rows["after_task"] >= 0) & (rows["after_task"] < run.done)]
 
 
 @lru_cache(maxsize=KEPT)
@@ -37,7 +37,7 @@ def overall(run: Run) -> pd.DataFrame:
     """Values over all seen classes: a row per finished task, a column per metric, NaN where undefined.
     Besides what the rows hold, the slope of OTDD, and of its floor, over the tasks up to each."""
     wide = _about_all(run).pivot(index="after_task", columns="metric", values="value")
-    wide = wide.reindex(range(run.directory.finished_tasks())).rename_axis(index="after_task", columns=None)
+    wide = wide.reindex(range(run.done)).rename_axis(index="after_task", columns=None)
     for word in ("", ":floor"):
         if f"{OTDD}{word}" in wide.columns:
             values = wide[f"{OTDD}{word}"].tolist()
@@ -60,7 +60,7 @@ def slope(values: Sequence[float]) -> float:
 def overall_n(run: Run) -> pd.DataFrame:
     """The sample numbers that `overall` rests on, in its shape."""
     wide = _about_all(run).pivot(index="after_task", columns="metric", values="n")
-    return wide.reindex(range(run.directory.finished_tasks())).rename_axis(index="after_task", columns=None)
+    return wide.reindex(range(run.done)).rename_axis(index="after_task", columns=None)
 
 
 @lru_cache(maxsize=KEPT)
@@ -111,7 +111,7 @@ def per_task(run: Run, metric: str) -> pd.DataFrame:
     rows = rows.drop_duplicates(["after_task", "on_task"], keep="last").astype({"on_task": "int64"})
     wide = rows.pivot(index="after_task", columns="on_task", values="value")
     columns = range(0 if run.stationary else run.num_tasks)
-    return wide.reindex(index=range(run.directory.finished_tasks()), columns=columns)
+    return wide.reindex(index=range(run.done), columns=columns)
 
 
 def per_class(run: Run, metric: str, after_task: int) -> dict[int, float]:

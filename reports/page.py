@@ -64,7 +64,7 @@ class RunSection:
         self, run: Run, name: str, tables: list[Table], every_task: bool, share: float = 1.0
     ) -> None:
         self.run, self.name, self.tables, self._every_task, self._share = run, name, tables, every_task, share
-        self._done = run.directory.finished_tasks()
+        self._done = run.done
         self._shown = shown(self._done, every_task)
 
     @property

@@ -181,7 +181,7 @@ def _distance_by_task(run: Run, definitions: Definitions, by_task: pd.DataFrame)
 
 
 def _distance_by_class(run: Run, definitions: Definitions) -> Table:
-    last = run.directory.finished_tasks() - 1
+    last = run.done - 1
     shown = [name for name in (OTDD, FD) if numbers.per_class(run, name, last)]
     values = {name: numbers.per_class(run, name, last) for name in shown}
     floors = {name: numbers.per_class(run, f"{name}:floor", last) for name in shown}

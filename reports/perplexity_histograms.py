@@ -59,7 +59,7 @@ def perplexity_histograms(rows: list[tuple[str, Run]]) -> Figure | None:
 
 def _documents(run: Run) -> dict[str, np.ndarray]:
     """Finite perplexities by name: of real text, then of what some generations wrote."""
-    done = run.directory.finished_tasks()
+    done = run.done
     chosen = sorted({round(t) for t in np.linspace(0, done - 1, min(GENERATIONS, done))}) if done else []
     found = {}
     for task in chosen:

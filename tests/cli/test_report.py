@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from cl_bench.cli.main import main
-from cl_bench.finished_run import Run
+from cl_bench.finished_run import Run, load_run
 from cl_bench.registry import reports
+from cl_bench.reports import per_task
 from cl_bench.run_directory import FINISHED, METRICS, RunDirectory
 
 EVALUATORS = ("accuracy", "depth", "frechet", "samples")
@@ -134,6 +135,18 @@ def test_watching_ends_with_the_run(finished: Run, tmp_path: Path, capsys) -> No
     assert "2 of 5 tasks" in pages[0]
     assert "finished" in (copy / "report" / "index.html").read_text()
     assert not list((copy / "report").glob("*.part*"))
+
+
+def test_a_run_stays_as_it_was_when_a_report_began(finished: Run, tmp_path: Path) -> None:
+    copy = cut_back(finished, tmp_path, 2, rows_until(finished, 2))
+    begun, untouched = load_run(copy), load_run(copy)
+    assert len(per_task.tables(begun)[0].rows) == begun.done == 2
+    shutil.copy(finished.path / METRICS, copy / METRICS)
+    for task in range(2, 5):
+        shutil.copytree(finished.path / f"task_{task:02d}", copy / f"task_{task:02d}", dirs_exist_ok=True)
+    assert len(per_task.wide(begun)) == len(begun.costs) == 2
+    assert not begun.finished
+    assert len(per_task.wide(untouched)) == 5
 
 
 def test_a_file_that_is_gone_for_a_moment_is_tried_again(
