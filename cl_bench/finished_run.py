@@ -117,8 +117,8 @@ class Run:
         if later:
             known = {tuple(record[key] for key in _KEY) for record in later}
             records = [r for r in records if tuple(r[key] for key in _KEY) not in known] + later
-        columns = list(zip(*map(itemgetter(*_COLUMNS), records), strict=True)) or [()] * len(_COLUMNS)
-        parts = zip(_COLUMNS.items(), columns, strict=True)
+        columns = list(zip(*map(itemgetter(*COLUMNS), records), strict=True)) or [()] * len(COLUMNS)
+        parts = zip(COLUMNS.items(), columns, strict=True)
         rows = pd.DataFrame({name: _column(values, kind) for (name, kind), values in parts})
         return rows.sort_values("after_task", kind="stable", ignore_index=True)
 
@@ -164,7 +164,7 @@ def _uncollected() -> Iterator[None]:
 # What no two rows of a run have in common.
 _KEY = ("metric", "after_task", "on_task", "class")
 
-_COLUMNS = {
+COLUMNS = {
     "run": "str",
     "benchmark": "str",
     "strategy": "str",

@@ -8,29 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_bench.defaults import DEFAULT_OUTPUT
+from cl_bench.finished_run import COLUMNS as ROWS
 from cl_bench.finished_run import Run, find_runs
 from cl_bench.options import value_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = {
-    "run": "str",
-    "strategy": "str",
-    "benchmark": "str",
+# What a run's rows do not say themselves stands after their first three columns, and last.
+_ABOUT = {
     "generator": "str",
     "options": "str",
     "real": "float64",
     "lambda": "float64",
     "synthetic_fraction": "float64",
-    "seed": "int64",
-    "after_task": "int64",
-    "on_task": "Int64",
-    "class": "Int64",
-    "metric": "str",
-    "value": "float64",
-    "n": "int64",
-    "seconds": "float64",
+}
+COLUMNS = {
+    **{name: ROWS[name] for name in ("run", "strategy", "benchmark")},
+    **_ABOUT,
+    **{name: kind for name, kind in ROWS.items() if name not in ("run", "strategy", "benchmark")},
     "finished": "bool",
 }
 _MIX = ("real", "lambda", "synthetic_fraction")

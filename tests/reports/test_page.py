@@ -16,16 +16,10 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from cl_bench.class_colours import class_colours
 from cl_bench.finished_run import Run
-from cl_bench.reports import embedding, label_matrix
 from cl_bench.reports.page import render
-from cl_bench.reports.pictures import Picture, lighter, whole
+from cl_bench.reports.pictures import Picture
 from cl_bench.reports.report import StandardReport
-from cl_bench.reports.scatter import scatter
-from cl_bench.reports.sheet import sheet
-from cl_bench.reports.task_pictures import shown
-from cl_bench.reports.where_time_went import timeline
 from cl_bench.rows import Row
 
 Make = Callable[..., Run]
@@ -109,56 +103,6 @@ def test_points_images_and_names_are_those_on_disk(make_run: Make, embed_task: E
         cells[t] = {(int(c), int(k)) for c, k in zip(classes[~replay], cell[~replay], strict=True)}
     assert cells[0] < cells[1] < cells[2], "real samples are there once for all tasks"
     assert len(cells[2]) == 12
-
-
-def test_data_without_images_have_points_all_the_same(make_run: Make, embed_task: EmbedTask) -> None:
-    run = make_run()
-    embed_task(run, 0, side=None, each=3000)
-    one = embedding.read(run.directory.task(0))
-    assert one is not None
-    found = scatter({0: one}, ["a", "b", "c"], {0: "after task 1"}, 10 * MEGABYTE)
-    assert found is not None
-    (task,) = json.loads(found.json)["tasks"]
-    assert task["cells"] is None
-    assert len(numbers(task["classes"])) == 6 * (10_000 // 6)
-    assert f"{6 * (10_000 // 6):,} of 18,000 points" in found.left_out
-
-
-@pytest.mark.parametrize("budget", [30_000, 60_000, 200_000])
-def test_points_keep_to_their_budget(make_run: Make, embed_task: EmbedTask, budget: int) -> None:
-    run = make_run()
-    path = embed_task(run, 0, each=400, side=8)
-    one = embedding.read(path.parent)
-    assert one is not None
-    noisy = np.random.default_rng(0).integers(0, 256, (2400, 1, 8, 8), dtype=np.uint8)
-    one = embedding.Embedding(one.points, one.y, one.depth, one.replay, noisy, one.of, one.about)
-    found = scatter({0: one}, ["a", "b", "c"], {0: "t"}, budget)
-    assert found is not None
-    assert 0.5 * budget < len(found.json) <= budget
-    classes = numbers(json.loads(found.json)["tasks"][0]["classes"])
-    assert len(set(np.bincount(classes).tolist())) == 1, "equally many of each class"
-    assert f"{len(classes):,} of 2,400 points" in found.left_out
-
-
-def test_images_are_left_out_where_few_points_could_have_them(make_run: Make, embed_task: EmbedTask) -> None:
-    one = embedding.read(embed_task(make_run(), 0, each=50).parent)
-    assert one is not None
-    noise = np.random.default_rng(0).integers(0, 256, (300, 3, 32, 32), dtype=np.uint8)
-    one = embedding.Embedding(one.points, one.y, one.depth, one.replay, noise, one.of, one.about)
-    found = scatter({0: one}, ["a", "b", "c"], {0: "t"}, 10_000)
-    assert found is not None
-    packed = json.loads(found.json)
-    assert packed["size"] is None
-    assert len(numbers(packed["tasks"][0]["classes"])) == 300
-    assert "300 of 300 points are drawn, without images" in found.left_out
-
-
-def test_a_budget_too_small_for_a_picture_gives_none(make_run: Make, embed_task: EmbedTask) -> None:
-    run = make_run()
-    one = embedding.read(embed_task(run, 0).parent)
-    assert one is not None
-    assert scatter({0: one}, ["a", "b", "c"], {0: "t"}, 500) is None
-    assert scatter({}, [], {}, MEGABYTE) is None
 
 
 @pytest.mark.slow
@@ -308,150 +252,6 @@ def test_a_manifest_with_the_barest_facts_gives_a_page(make_run: Make, embed_tas
     page = page_of([Run(run.directory)])
     assert "0.900" in page, "the numbers are there"
     assert Parsed(page).islands[0]["names"] == ["0", "1", "2"]
-
-
-def test_pictures_of_at_most_ten_tasks() -> None:
-    assert shown(3, every=True) == [0, 1, 2]
-    assert shown(100, every=True) == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
-    assert shown(100, every=False) == [99]
-    assert shown(0, every=False) == shown(0, every=True) == []
-
-
-def test_pictures_become_lighter_and_say_so() -> None:
-    pictures = [Picture("noise.", png(200, 300, seed), file=f"task_0{seed}/samples.png") for seed in (0, 1)]
-    assert lighter(pictures, MEGABYTE) == pictures
-    smooth = np.tile(np.arange(200, dtype=np.uint8)[:, None, None], (1, 300, 3))
-    out = io.BytesIO()
-    Image.fromarray(smooth).save(out, "PNG", compress_level=0)
-    exact = lighter([Picture("smooth.", out.getvalue())], 100_000)
-    assert exact is not None
-    assert exact[0].caption == "smooth."
-    assert (picture(exact[0].uri) == smooth).all(), "exactly, where that is enough"
-    lossy = lighter(pictures, 60_000)
-    assert lossy is not None
-    assert sum(len(one.uri) for one in lossy) < 61_000
-    assert lossy[1].caption == "noise. Compressed for this page; task_01/samples.png is not."
-    assert lighter(pictures, 100) is None
-
-
-def test_half_a_picture_is_none() -> None:
-    data = png(4, 4)
-    assert whole(data)
-    assert not any(whole(data[:cut]) for cut in range(len(data)))
-
-
-def test_a_sheet_of_small_images_is_exact() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (11, 3, 5, 7), dtype=np.uint8)
-    made = sheet(images)
-    pixels = picture(made.uri)
-    for i, image in enumerate(images):
-        top, left = 5 * (i // made.columns), 7 * (i % made.columns)
-        assert (pixels[top : top + 5, left : left + 7] == image.transpose(1, 2, 0)).all()
-
-
-def test_a_sheet_of_many_images_is_near_enough() -> None:
-    """Smooth images, as photographs are: within a few grey levels of 255 on average."""
-    ramp = np.linspace(0, 200, 32)
-    shift = np.random.default_rng(0).integers(0, 55, (300, 1, 1, 1))
-    images = np.tile(shift + (ramp[:, None] + ramp[None, :]) / 2, (1, 3, 1, 1)).astype(np.uint8)
-    made = sheet(images)
-    pixels = picture(made.uri).astype(float)
-    for i, image in enumerate(images):
-        top, left = 32 * (i // made.columns), 32 * (i % made.columns)
-        cut = pixels[top : top + 32, left : left + 32]
-        assert np.abs(cut - image.transpose(1, 2, 0)).mean() < 6
-    assert len(made.webp) < images.size / 40
-
-
-def test_where_the_time_went(make_run: Make) -> None:
-    costs = {
-        "seconds_training": 10.0,
-        "seconds_sampling": 4.0,
-        "seconds_evaluation": 10.0,
-        "seconds_by_evaluator": {"otdd": 6.0, "<b>": 1.5},
-    }
-    run = make_run(costs=costs)
-    found = timeline(run)
-    assert found is not None
-    assert found.total == 60.0
-    assert [bar.label for bar in found.by_task] == ["1", "2", "3"]
-    assert found.by_task[0].parts == (
-        ("training", 6.0, 0.0, 30.0),
-        ("sampling", 4.0, 30.0, 20.0),
-        ("judging", 10.0, 50.0, 50.0),
-    )
-    assert [(bar.label, bar.seconds) for bar in found.by_evaluator] == [("otdd", 18.0), ("<b>", 4.5)]
-    assert found.by_evaluator[1].parts == (("judging", 4.5, 0.0, 25.0),)
-    page = page_of([run])
-    assert re.search(r'<rect class="sampling" x="30\.0%" width="20\.0%"', page)
-    assert "<b>" not in page
-    assert timeline(make_run("new", finished=0)) is None
-
-
-def test_label_distances_by_task(make_run: Make) -> None:
-    run = make_run()
-    nan = float("nan")
-    distances = np.array([[1.0, 5.0, nan], [2.0, 4.0, nan], [7.0, 7.0, nan]])
-    about = {"extractor": "classifier", "real": "30", "replay": "20"}
-    found = {"classes": np.array([0, 1, 2]), "distances": distances, "floor": np.array([0.5, 1.0, 1.5])}
-    save_file(found, run.directory.task(2) / "label_distances.safetensors", about)
-    matrix = label_matrix.read(run.directory.task(2))
-    assert matrix is not None
-    assert matrix.own == 2.5
-    assert matrix.nearest == 1, "class 1 is nearer to the replay of class 0, and class 2 has none"
-    page = page_of([run])
-    for text in (
-        "n = 30 real (test) and 20 replayed",
-        "1 of 3 classes",
-        "1 classes of which no replay is left",
-    ):
-        assert text in page
-    figure = label_matrix.maps({2: matrix}, ["a", "b", "c"], "task")
-    assert figure is not None
-    assert figure.axes[0].get_title() == "after task 3\n2.5 (1)"
-
-
-def test_colours_stay_apart_and_are_the_same_for_everyone() -> None:
-    assert len(set(class_colours(10))) == 10
-    assert class_colours(3) == class_colours(10)[:3]
-    many = class_colours(100)
-    assert len(set(many)) == 100
-    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in many)
-
-
-# Machado, Oliveira and Fernandes 2009, full loss of one kind of cone, on linear RGB.
-BLIND = {
-    "none": np.eye(3),
-    "protan": [
-        [0.152286, 1.052583, -0.204868],
-        [0.114503, 0.786281, 0.099216],
-        [-0.003882, -0.048116, 1.051998],
-    ],
-    "deutan": [
-        [0.367322, 0.860646, -0.227968],
-        [0.280085, 0.672501, 0.047413],
-        [-0.011820, 0.042940, 0.968881],
-    ],
-    "tritan": [
-        [1.255528, -0.076749, -0.178779],
-        [-0.078411, 0.930809, 0.147602],
-        [0.004733, 0.691367, 0.303900],
-    ],
-}
-
-
-@pytest.mark.parametrize("kind", list(BLIND))
-def test_ten_colours_stay_apart_for_colour_blind_readers(kind: str) -> None:
-    """By 15 units of CIE 1976 L*a*b* at least; matplotlib's own ten come as near as 5 for protanopes."""
-    colours = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in class_colours(10)])
-    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(linear @ np.array(BLIND[kind]).T, 0, 1)
-    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    ratio = seen @ to_xyz.T / np.array([0.9505, 1.0, 1.089])
-    f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
-    lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
-    distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
-    assert distances[np.triu_indices(10, 1)].min() > 15
 
 
 def test_samples_of_text_are_shown_as_text(make_run: Make) -> None:
