@@ -19,11 +19,10 @@ from cl_bench.intervals import Intervals
 from cl_bench.law import Law
 from cl_bench.progress import Progress
 from cl_bench.real_features import Classes, Distances, RealFeatures
-from cl_bench.rows import ENDS, Ends, Measurement, Metric, Row
+from cl_bench.rows import ENDS, EXTRACTOR, Ends, Measurement, Metric, Row
 from cl_bench.samples import Samples
 from cl_bench.stream import Modality, TaskStream
 
-EXTRACTOR = "{extractor}"
 Need = Literal["predictions", "samples", "features", "classes", "law"]
 Side = Literal["real", "floor", "replay"]
 
@@ -121,7 +120,7 @@ class Evidence:
         """The same samples in the strategy's own network, as it is now; None where it does not tell."""
         samples = self.sides[side]
         found = self._own(samples.x)
-        return None if found is None else Features(found.double().numpy(), samples.y.numpy())
+        return None if found is None else Features(found.double().numpy(), samples.y.numpy(), self.device)
 
     def scopes(self) -> Iterator[tuple[int | None, int | None, tuple[int, ...]]]:
         """What distances are taken over: (on_task, class, classes) for all seen, each group, each class."""

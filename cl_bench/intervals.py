@@ -36,7 +36,7 @@ class Intervals:
             return {}
 
         def measured(*arrays: np.ndarray) -> Mapping[str, float]:
-            return measure(*map(Features, arrays[::2], arrays[1::2]))
+            return measure(*map(Features, arrays[::2], arrays[1::2], (part.device for part in sets)))
 
         samples, strata = [(part.x, part.y) for part in sets], [part.y for part in sets]
         try:

@@ -54,7 +54,7 @@ class RealFeatures:
             self._features[part, extractor.name] = self._once(part, extractor)
         x, y = self._features[part, extractor.name], self._whole(part).y
         rows = torch.isin(y, torch.tensor(classes))
-        return Features(x[rows].double().numpy(), y[rows].numpy())
+        return Features(x[rows].double().numpy(), y[rows].numpy(), extractor.device)
 
     def floors(
         self, distances: Distances, extractor: Extractor, scopes: Iterable[Classes], key: str = ""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from cl_bench import strict
 from cl_bench.claims import Claim
 from cl_bench.errors import UserError, unknown
+from cl_bench.rows import EXTRACTOR
 
 SCALES = ("smoke", "cpu", "gpu", "paper")
 GROUP = "cl_bench.recipes"
@@ -132,7 +133,7 @@ class Runs:
 class Recipe:
     """A published experiment. figure: what of the paper it is. protocol: what is done, in words. deviations:
     what differs from the paper, or is not known of it, and what was chosen. figures: metrics to draw over
-    tasks; those of the claims where none are named."""
+    tasks; those of the claims where none are named. In metrics "{extractor}" stands for the scale's first."""
 
     name: str
     paper: Paper
@@ -149,6 +150,10 @@ class Recipe:
         return [configuration for runs in self.runs for configuration in runs.configurations()]
 
     @property
+    def _metrics(self) -> list[str]:
+        return [*self.figures, *(metric for claim in self.claims for metric in claim.metrics)]
+
+    @property
     def drawn(self) -> list[str]:
         """The metrics to draw."""
         return list(dict.fromkeys(self.figures or [claim.quantity.metric for claim in self.claims]))
@@ -158,6 +163,20 @@ class Recipe:
         if name not in self.scales:
             raise UserError(f"recipe {self.name!r}: {unknown('scale', name, self.scales)}")
         return self.scales[name]
+
+    def at(self, scale: str) -> Recipe:
+        """The recipe with the extractor of `scale` in its metrics. Raises UserError for an unknown scale."""
+        extractors = self.scale(scale).extractors
+
+        def named(metric: str) -> str:
+            return metric.replace(EXTRACTOR, extractors[0]) if extractors else metric
+
+        claims = []
+        for claim in self.claims:
+            asked = claim.quantity
+            per = None if asked.per is None else named(asked.per)
+            claims.append(replace(claim, quantity=replace(asked, metric=named(asked.metric), per=per)))
+        return replace(self, claims=tuple(claims), figures=tuple(map(named, self.figures)))
 
     def check(self) -> None:
         """Raises UserError, naming the key, for what does not fit together."""
@@ -172,6 +191,8 @@ class Recipe:
                 raise UserError(f"runs: the label {label!r} is there twice")
         for name, scale in self.scales.items():
             self._check_names(f"scales.{name}", scale)
+            if not scale.extractors and any(EXTRACTOR in metric for metric in self._metrics):
+                raise UserError(f"scales.{name}: key 'extractors' is missing, for metrics with {EXTRACTOR}")
             for i, claim in enumerate(self.claims):
                 try:
                     claim.check(labels, scale.constants)

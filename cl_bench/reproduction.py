@@ -137,7 +137,7 @@ def reproduce(
     finished run. Raises UserError for an unknown recipe or scale, or seeds or jobs below 1.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    chosen = recipe.scale(scale)
+    recipe, chosen = recipe.at(scale), recipe.scale(scale)
     count = chosen.seeds if seeds is None else seeds
     if count < 1:
         raise UserError(f"--seeds {count}: at least one")

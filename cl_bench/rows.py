@@ -11,6 +11,9 @@ Ends = tuple[float, float]
 # The ends of the interval of metric "m" are the metrics "m:low" and "m:high".
 ENDS = ("low", "high")
 
+# Stands in names of metrics for that of an extractor.
+EXTRACTOR = "{extractor}"
+
 
 @dataclass(frozen=True)
 class Measurement:

@@ -15,12 +15,12 @@ import torch
 
 from cl_bench.config import chosen_evaluators, chosen_extractors
 from cl_bench.errors import UserError
-from cl_bench.evaluator import EXTRACTOR, Evidence, named
+from cl_bench.evaluator import Evidence, named
 from cl_bench.intervals import Intervals
 from cl_bench.progress import Progress
 from cl_bench.real_features import RealFeatures
 from cl_bench.real_sets import RealSets
-from cl_bench.rows import ENDS, Measurement, Metric
+from cl_bench.rows import ENDS, EXTRACTOR, Measurement, Metric
 from cl_bench.sample_files import SampleSet
 from cl_bench.seeds import isolated
 from cl_bench.stream import RealData, TaskStream, held_out

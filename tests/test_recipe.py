@@ -108,6 +108,22 @@ def test_a_scale_gives_each_run_its_options_and_no_generator_to_who_makes_nothin
     assert asked["avalanche:EWC"]["options"] == benchmark | {"strategy.batch": 16}
 
 
+def test_metrics_are_in_the_features_of_the_scale(load) -> None:
+    values, used_at = valid(), {"smoke": ["classifier"], "cpu": ["pca:8", "pixels"]}
+    smoke = values["scales"]["smoke"]
+    values["scales"] = {name: smoke | {"extractors": used} for name, used in used_at.items()}
+    distance = {"metric": "fd:{extractor}", "per": "fd:{extractor}:floor", "run": "bootstrap"}
+    values["claims"][0]["quantity"] = distance
+    values["figures"] = ["otdd:{extractor}", "accuracy_class_il"]
+    recipe = load(values)
+    for scale, (extractor, *_) in used_at.items():
+        at = recipe.at(scale)
+        quantity = at.claims[0].quantity
+        assert (quantity.metric, quantity.per) == (f"fd:{extractor}", f"fd:{extractor}:floor")
+        assert at.drawn == [f"otdd:{extractor}", "accuracy_class_il"]
+        assert at.claims[1] == recipe.claims[1]
+
+
 def test_some_strategies_have_a_generator_of_their_own(load) -> None:
     values = valid()
     scale = values["scales"]["smoke"] | {"generator_for": {"mixed": "vae"}}
@@ -138,6 +154,11 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("claims.0.expected.bellow", 1, "claims[0].expected: unknown key 'bellow'; did you mean 'below'"),
     ("runs.1.eech", {}, "runs[1]: unknown key 'eech'; did you mean 'each'"),
     ("paper.year", "2025", "tiny.yaml: paper.year: expected a whole number, got '2025'"),
+    (
+        "figures",
+        ["fd:{extractor}"],
+        "scales.smoke: key 'extractors' is missing, for metrics with {extractor}",
+    ),
     ("paper.title", None, "tiny.yaml: paper: key 'title' is missing"),
     ("scales.smoke.seeds", True, "scales.smoke.seeds: expected a whole number, got True"),
     ("scales.smoke.seeds", 0, "scales.smoke: seeds: 0; at least 1"),
@@ -237,7 +258,7 @@ def test_every_shipped_recipe_fits_what_is_installed(name: str, monkeypatch) -> 
             resolve(
                 Request(**{key: value for key, value in asked.items() if value is not None}), Progress(True)
             )
-        wanted = {metric for claim in recipe.claims for metric in claim.metrics}
+        wanted = {metric for claim in recipe.at(scale_name).claims for metric in claim.metrics}
         assert scale_name != "smoke" or wanted <= measured
         known = {m for judge in chosen_evaluators(["all"]) for m in judge.definitions(extractors)}
         assert wanted <= known

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from simulated_device import DEVICE, simulated
 
 from cl_bench.cli.main import main
 from cl_bench.errors import UserError
@@ -15,7 +16,7 @@ from cl_bench.generated_files import write_folder, write_npz
 from cl_bench.sample_files import SampleSet, read_samples
 from cl_bench.samples import Samples, concat
 from cl_bench.seeds import isolated
-from cl_bench.set_comparison import compare_sets
+from cl_bench.set_comparison import EVALUATORS, compare_sets
 from cl_bench.stream import TaskStream, held_out
 
 
@@ -47,6 +48,19 @@ def test_two_parts_of_real_data_are_at_the_floor(alike: pd.DataFrame) -> None:
     assert found.loc["domain_auc:pca:8"].value == pytest.approx(0.5, abs=0.08)
     assert set(found.n) - {10} == {int(found.loc["fd:pixels"].n)}
     assert not found.index.str.contains(":own").any()
+
+
+@pytest.mark.parametrize("evaluator", sorted({*EVALUATORS} - {"alignment"}))
+def test_on_another_device_metrics_are_computed_there(
+    evaluator: str, halves: tuple[SampleSet, SampleSet], alike: pd.DataFrame
+) -> None:
+    # Pixels need no device: whatever runs there is the metric. Alignment is left to the CPU, and cheap.
+    with simulated() as device:
+        found = compare_sets(*halves, evaluators=(evaluator,), extractors=("pixels",), device=str(DEVICE))
+    assert device.operations > 0
+    expected = alike[alike.metric.isin(found.metric)].reset_index(drop=True)
+    columns = ["metric", "value", "ideal", "n"]
+    pd.testing.assert_frame_equal(found[columns], expected[columns], rtol=1e-9, atol=1e-9)
 
 
 def test_every_class_has_its_rows(alike: pd.DataFrame) -> None:

@@ -57,7 +57,7 @@ class ConditionalFrechet(Evaluator):
 def _distances(real: Features, other: Features) -> dict[str, float]:
     if not set(real.y.tolist()) & set(other.y.tolist()):
         return dict.fromkeys(("cfd", "cfd_weighted", "cfd_between", "cfd_joint"), float("nan"))
-    found = conditional_frechet(real.x, real.y, other.x, other.y)
+    found = conditional_frechet(real.on_device, real.y, other.on_device, other.y)
     return {
         "cfd": found.balanced,
         "cfd_weighted": found.weighted,

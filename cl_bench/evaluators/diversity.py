@@ -44,4 +44,4 @@ class Diversity(Evaluator):
 
 
 def _vendi(some: Features) -> dict[str, float]:
-    return {"vendi": vendi(some.x)}
+    return {"vendi": vendi(some.on_device)}

@@ -27,4 +27,4 @@ class Frechet(Evaluator):
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        return evidence.compare("fd", lambda a, b: squared_distance(fit(a.x), fit(b.x)))
+        return evidence.compare("fd", lambda a, b: squared_distance(fit(a.on_device), fit(b.on_device)))

@@ -44,4 +44,5 @@ class Kernel(Evaluator):
 def _distances(real: Features, other: Features) -> dict[str, float]:
     if min(len(real), len(other)) < LEAST:
         return dict.fromkeys(("kid", "mmd"), float("nan"))
-    return {"kid": kid_full(real.x, other.x), "mmd": mmd_rbf(real.x, other.x)}
+    x, y = real.on_device, other.on_device
+    return {"kid": kid_full(x, y), "mmd": mmd_rbf(x, y)}

@@ -54,7 +54,7 @@ def label_distances(a: Features, b: Features, classes: list[int]) -> np.ndarray:
     found = np.full((len(classes), len(classes)), np.nan)
     if in_a and in_b:
         fits = [
-            [gaussian.fit(side.x[side.y == classes[i]]) for i in there]
+            [gaussian.fit(side.on_device[side.y == classes[i]]) for i in there]
             for side, there in ((a, in_a), (b, in_b))
         ]
         found[np.ix_(in_a, in_b)] = gaussian.distance_matrix(*fits)

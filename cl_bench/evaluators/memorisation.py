@@ -31,9 +31,9 @@ class Memorisation(Evaluator):
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
         for extractor in evidence.extractors:
-            known = evidence.training_features(extractor).x
+            known = evidence.training_features(extractor).on_device
             for word, side in SIDES:
-                x = evidence.features(side, extractor).x
+                x = evidence.features(side, extractor).on_device
                 name = f"auth_pct:{extractor.name}{word}"
                 if len(known) < 2 or not len(x):
                     yield Measurement(name, None, len(x))

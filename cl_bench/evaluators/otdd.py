@@ -27,4 +27,4 @@ class OTDD(Evaluator):
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        return evidence.compare("otdd", lambda a, b: otdd(a.x, a.y, b.x, b.y).value)
+        return evidence.compare("otdd", lambda a, b: otdd(a.on_device, a.y, b.on_device, b.y).value)

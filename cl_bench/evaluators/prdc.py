@@ -45,4 +45,4 @@ class PRDC(Evaluator):
 def _shares(real: Features, other: Features) -> dict[str, float]:
     if min(len(real), len(other)) <= K_DENSITY:
         return dict.fromkeys(SOURCES, float("nan"))
-    return asdict(neighbours(real.x, other.x, K_BALLS, K_DENSITY))
+    return asdict(neighbours(real.on_device, other.on_device, K_BALLS, K_DENSITY))

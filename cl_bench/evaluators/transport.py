@@ -43,8 +43,9 @@ class Transport(Evaluator):
 def _distances(real: Features, other: Features) -> dict[str, float]:
     if not len(real) or not len(other):
         return dict.fromkeys(NAMES, float("nan"))
+    x, y = real.on_device, other.on_device
     return {
-        "w2": squared_w2(real.x, other.x),
-        "sliced_w2": sliced_squared_w2(real.x, other.x),
-        "sliced_otdd": sliced_otdd(real.x, real.y, other.x, other.y),
+        "w2": squared_w2(x, y),
+        "sliced_w2": sliced_squared_w2(x, y),
+        "sliced_otdd": sliced_otdd(x, real.y, y, other.y),
     }
