@@ -10,8 +10,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from cl_bench.reports import over_seeds
@@ -30,8 +32,9 @@ CLOSE = 2  # the same ratio, below which numbers need three figures
 
 @dataclass(frozen=True)
 class Ladder:
-    """Lines by how much synthetic data they have, ascending. what: in which measure."""
+    """Lines of one generator by how much synthetic data they have, ascending. what: in which measure."""
 
+    generator: str
     what: str
     lines: dict[float, Line]
 
@@ -40,80 +43,93 @@ class Ladder:
         return ["∞ (no real data)" if math.isinf(value) else f"{value:g}" for value in self.lines]
 
 
-def ladder(group: Group) -> Ladder | None:
-    """The lines that are mixes: by λ where all of them keep all real data, else by their share of synthetic
-    data. Plain bootstrapping is λ = ∞, share 1. None for fewer than four."""
-    mixed = [line for line in group.lines if line.strategy == "mixed" and line.runs]
+def ladders(group: Group) -> list[Ladder]:
+    """One for each generator, by its name; none for one with fewer than four mixes."""
+    by_generator: dict[str, list[Line]] = {}
+    for line in group.lines:
+        if line.strategy in ("mixed", "bootstrap") and line.runs:
+            by_generator.setdefault(line.config["generator"] or "", []).append(line)
+    found = (_ladder(name, lines) for name, lines in sorted(by_generator.items()))
+    return [ladder for ladder in found if len(ladder.lines) >= LEAST]
+
+
+def _ladder(generator: str, lines: list[Line]) -> Ladder:
+    """Mixes by λ where all of them keep all real data, else by their share of synthetic data. Plain
+    bootstrapping is λ = ∞, share 1."""
     # Runs of older versions may not say.
-    mixed = [line for line in mixed if {"real", "lambda"} <= set(line.config["strategy_options"])]
+    mixed = [
+        line
+        for line in lines
+        if line.strategy == "mixed" and {"real", "lambda"} <= set(line.config["strategy_options"])
+    ]
     every = all(line.config["strategy_options"]["real"] == 1 for line in mixed)
     key, no_real = ("lambda", math.inf) if every else ("synthetic_fraction", 1.0)
     found = {float(line.config["strategy_options"][key]): line for line in reversed(mixed)}
-    bootstrap = [line for line in group.lines if line.strategy == "bootstrap" and line.runs]
+    bootstrap = [line for line in lines if line.strategy == "bootstrap"]
     if bootstrap:
         found[no_real] = bootstrap[0]
-    if len(found) < LEAST:
-        return None
     what = "λ: synthetic per real sample" if every else "share of synthetic data"
-    return Ladder(what, dict(sorted(found.items())))
+    return Ladder(generator, what, dict(sorted(found.items())))
 
 
 def heat_map(group: Group, definition: Definition) -> Figure | None:
-    """`definition`, mean over seeds, by mix (rows) and task (columns); None where mixes are few or numbers
-    none."""
-    mixes, tasks = ladder(group), group.num_tasks
-    if mixes is None:
+    """`definition`, mean over seeds, by mix (rows) and task (columns), a map for each generator and one scale
+    for all; None where mixes are few or numbers none."""
+    found = [(mixes, _values(mixes, definition.name, group.num_tasks)) for mixes in ladders(group)]
+    found = [(mixes, values) for mixes, values in found if np.isfinite(values).any()]
+    if not found:
         return None
-    values = np.full((len(mixes.lines), tasks), np.nan)
-    for i, line in enumerate(mixes.lines.values()):
-        for t in range(tasks):
-            found = over_seeds.after(line, definition.name, t)
-            values[i, t] = np.nan if found is None else found.mean
-    if not np.isfinite(values).any():
-        return None
-    low, high = np.nanmin(values), np.nanmax(values)
+    everything = np.concatenate([values.flatten() for _, values in found])
+    low, high = np.nanmin(everything), np.nanmax(everything)
     norm = LogNorm(low, high) if 0 < low * FAR < high else Normalize(low, high)
+    inches = [max(ROW_INCHES * len(values), LEAST_INCHES) for _, values in found]
     with styled():
-        figure = Figure(
-            figsize=(INCHES, AROUND_INCHES + max(ROW_INCHES * len(values), LEAST_INCHES)),
-            layout="constrained",
-        )
-        ax = figure.subplots()
-        image = ax.imshow(
-            np.ma.masked_invalid(values),
-            cmap="cividis",
-            aspect="auto",
-            norm=norm,
-            origin="lower",
-            extent=(0.5, tasks + 0.5, -0.5, len(values) - 0.5),
-        )
-        if tasks <= ANNOTATED_COLUMNS:
-            figures = 3 if 0 < high < CLOSE * low else 2
-            for (i, t), value in np.ndenumerate(values):
-                if np.isfinite(value):
-                    colour = "black" if norm(value) > 0.55 else "white"
-                    ax.text(
-                        t + 1,
-                        i,
-                        _short(value, figures),
-                        ha="center",
-                        va="center",
-                        color=colour,
-                        fontsize=7,
-                    )
-        ax.set_yticks(range(len(values)), mixes.texts)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
-        ax.set_xlabel("after generation" if group.runs[0].stationary else "after task")
-        ax.set_ylabel(mixes.what)
-        bar = figure.colorbar(image, ax=ax, fraction=0.05, pad=0.03, format="%g")
+        figure = Figure(figsize=(INCHES, AROUND_INCHES + sum(inches)), layout="constrained")
+        all_axes = figure.subplots(len(found), sharex=True, squeeze=False, height_ratios=inches)[:, 0]
+        for ax, (mixes, values) in zip(all_axes, found, strict=True):
+            image = _draw(ax, mixes, values, norm)
+            if len(found) > 1:
+                ax.set_title(mixes.generator)
+        all_axes[-1].set_xlabel("after generation" if group.runs[0].stationary else "after task")
+        bar = figure.colorbar(image, ax=all_axes, fraction=0.05, pad=0.03, format="%g")
         bar.ax.yaxis.set_minor_formatter(NullFormatter())
         if isinstance(norm, LogNorm):
             bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         bar.set_label(printable(definition.heading))
         bar.outline.set_visible(False)
     return figure
+
+
+def _values(mixes: Ladder, metric: str, tasks: int) -> np.ndarray:
+    """Means over seeds, (mixes, tasks), NaN where there is none."""
+    found = (over_seeds.after(line, metric, t) for line in mixes.lines.values() for t in range(tasks))
+    means = [math.nan if one is None else one.mean for one in found]
+    return np.array(means).reshape(len(mixes.lines), tasks)
+
+
+def _draw(ax: Axes, mixes: Ladder, values: np.ndarray, norm: Normalize) -> AxesImage:
+    tasks = values.shape[1]
+    image = ax.imshow(
+        np.ma.masked_invalid(values),
+        cmap="cividis",
+        aspect="auto",
+        norm=norm,
+        origin="lower",
+        extent=(0.5, tasks + 0.5, -0.5, len(values) - 0.5),
+    )
+    if tasks <= ANNOTATED_COLUMNS:
+        low, high = np.nanmin(values), np.nanmax(values)
+        figures = 3 if 0 < high < CLOSE * low else 2
+        for (i, t), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                colour = "black" if norm(value) > 0.55 else "white"
+                ax.text(t + 1, i, _short(value, figures), ha="center", va="center", color=colour, fontsize=7)
+    ax.set_yticks(range(len(values)), mixes.texts)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_ylabel(mixes.what)
+    return image
 
 
 def _short(value: float, figures: int) -> str:

@@ -13,7 +13,7 @@ from cl_bench import run, state
 from cl_bench.finished_run import Run
 from cl_bench.reports.definitions import Definitions
 from cl_bench.reports.figures import curves
-from cl_bench.reports.heat_map import heat_map, ladder
+from cl_bench.reports.heat_map import heat_map, ladders
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.perplexity_histograms import perplexity_histograms
 from cl_bench.reports.snapshots import snapshots
@@ -53,8 +53,7 @@ def test_theory_lies_over_its_line(mixes: list[Run]) -> None:
 
 def test_the_map_has_a_row_for_each_mix_in_order(mixes: list[Run]) -> None:
     shown = group(*mixes)
-    mixed = ladder(shown)
-    assert mixed is not None
+    (mixed,) = ladders(shown)
     assert mixed.texts == ["0", "0.5", "1", "∞ (no real data)"]
     figure = heat_map(shown, Definitions(mixes)["law:w2"])
     assert figure is not None
@@ -63,10 +62,28 @@ def test_the_map_has_a_row_for_each_mix_in_order(mixes: list[Run]) -> None:
     assert values.tolist() == [pytest.approx(row) for row in rows]
 
 
+def test_each_generator_has_a_map_of_its_own(mixes: list[Run], tmp_path: Path) -> None:
+    lambdas = (0.0, 0.5, 1.0, 2.0)
+    others = [loop(tmp_path, "mixed", lambda_=lam, generator="kde", replicas=20) for lam in lambdas]
+    shown = group(*mixes, *others)
+    assert [(ladder.generator, len(ladder.lines)) for ladder in ladders(shown)] == [
+        ("gaussian", 4),
+        ("kde", 4),
+    ]
+    figure = heat_map(shown, Definitions(shown.runs)["law:variance"])
+    assert figure is not None
+    first, second = (ax for ax in figure.axes if ax.get_images())
+    assert (first.get_title(), second.get_title()) == ("gaussian", "kde")
+    for ax, runs in ((first, (mixes[1], mixes[2], mixes[0], mixes[3])), (second, others)):
+        values = np.asarray(ax.get_images()[0].get_array())
+        rows = [run.rows.query("metric == 'law:variance'").value.tolist() for run in runs]
+        assert values.tolist() == [pytest.approx(row) for row in rows]
+    assert first.get_images()[0].norm is second.get_images()[0].norm
+
+
 def test_shares_where_real_data_are_left_out(tmp_path: Path) -> None:
     runs = [loop(tmp_path, "mixed", real=r, lambda_=1 - r, replicas=20) for r in (0.5, 0.75, 0.1)]
-    mixed = ladder(group(*runs, loop(tmp_path, replicas=20)))
-    assert mixed is not None
+    (mixed,) = ladders(group(*runs, loop(tmp_path, replicas=20)))
     assert mixed.what == "share of synthetic data"
     assert mixed.texts == ["0.25", "0.5", "0.9", "1"]
 
