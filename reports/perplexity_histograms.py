@@ -29,6 +29,9 @@ def perplexity_histograms(rows: list[tuple[str, Run]]) -> Figure | None:
     everything = np.concatenate([values for _, found in panels for values in found.values()])
     low, high = np.quantile(everything, [0.001, 0.999])
     edges = np.geomspace(max(low, 1.0), max(high, 1.1 * max(low, 1.0)), BINS + 1)
+    # As many numbers as have room.
+    decades = np.log10(edges[-1] / edges[0])
+    steps = (1, 2, 5) if decades < 2 else (1, 3) if decades < 4 else (1,)
     with styled():
         figure = Figure(figsize=(INCHES, AROUND_INCHES + PANEL_INCHES * len(panels)), layout="constrained")
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -48,7 +51,7 @@ def perplexity_histograms(rows: list[tuple[str, Run]]) -> Figure | None:
             ax.set_title(printable(label), loc="left")
             ax.set_xscale("log")
             ax.set_ylabel("share")
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_locator(LogLocator(subs=steps))
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             ax.xaxis.set_minor_formatter(NullFormatter())
         axes[-1].set_xlabel("perplexity under generation 1 (log scale)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,19 @@ def test_histograms_show_shares_of_documents(mixes: list[Run]) -> None:
         (bin_,) = np.flatnonzero(values)
         assert values[bin_] == 1
         assert edges[bin_] <= at <= edges[bin_ + 1] * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("highest", [20.0, 500.0, 1e4, 1e6])
+def test_numbers_along_a_histogram_have_room(highest: float, mixes: list[Run]) -> None:
+    for task in range(3):
+        content = {"real": torch.full((8,), 10.0), "samples": torch.full((4,), highest)}
+        state.save(mixes[0].directory.task(task) / "perplexity.safetensors", content)
+    figure = perplexity_histograms([("text", mixes[0])])
+    assert figure is not None
+    figure.canvas.draw()
+    (ax,) = figure.axes
+    boxes = [tick.get_window_extent() for tick in ax.get_xticklabels()]
+    low, high = ax.get_xlim()
+    shown = [box for box, at in zip(boxes, ax.get_xticks(), strict=True) if low <= at <= high]
+    assert len(shown) >= 2
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(shown))
