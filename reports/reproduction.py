@@ -58,18 +58,23 @@ class ClaimsContent(Content):
         return []
 
     def drawings(self) -> Iterator[Drawing]:
-        groups = _groups(self.reproduction)
+        groups, full = _groups(self.reproduction)
         for name in self.reproduction.recipe.drawn:
             for group in groups:
-                yield from self._curves(group, name, len(groups) > 1)
+                theory = self.reproduction.theory(name)
+                known = {
+                    short: theory[label] for short, label in full[group.title].items() if label in theory
+                }
+                yield from self._curves(group, name, known, len(groups) > 1)
         for group in groups:
             yield from _samples(group)
 
-    def _curves(self, group: Group, name: str, several: bool) -> Iterator[Drawing]:
+    def _curves(
+        self, group: Group, name: str, theory: dict[str, list[float]], several: bool
+    ) -> Iterator[Drawing]:
         """A metric after each task on one benchmark, and by mix; several: whether there are others."""
         from cl_bench.reports import figures
 
-        theory = self.reproduction.theory(name)
         figure = figures.curves(group, self._known[name], theory)
         if figure is None:
             return
@@ -109,18 +114,32 @@ def _file(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9]+", "_", name)
 
 
-def _groups(reproduction: Reproduction) -> list[Group]:
-    """The runs on each benchmark as lines of a figure, by the recipe's labels."""
-    lines: dict[str, list[Line]] = {}
+def _groups(reproduction: Reproduction) -> tuple[list[Group], dict[str, dict[str, str]]]:
+    """The runs on each benchmark as lines of a figure; by its name, the recipe's labels of its lines."""
+    found: dict[str, dict[str, tuple[Run, ...]]] = {}
     for label in dict.fromkeys(attempt.label for attempt in reproduction.attempts):
-        runs = reproduction.of(label)
+        runs = tuple(reproduction.of(label))
         if runs:
-            line = Line(runs[0].strategy, tuple(runs), label=label)
-            lines.setdefault(runs[0].benchmark, []).append(line)
-    return [
-        Group(benchmark, max(run.num_tasks for line in found for run in line.runs), tuple(found), ())
-        for benchmark, found in lines.items()
-    ]
+            found.setdefault(runs[0].benchmark, {})[label] = runs
+    groups, full = [], {}
+    for benchmark, by_label in found.items():
+        short = apart([*by_label])
+        lines = [
+            Line(runs[0].strategy, runs, label=label)
+            for label, runs in zip(short, by_label.values(), strict=True)
+        ]
+        tasks = max(run.num_tasks for runs in by_label.values() for run in runs)
+        groups.append(Group(benchmark, tasks, tuple(lines), ()))
+        full[benchmark] = dict(zip(short, by_label, strict=True))
+    return groups, full
+
+
+def apart(labels: list[str]) -> list[str]:
+    """Labels without those parts, between commas, that all of them have: what a figure's caption says."""
+    parts = [label.split(", ") for label in labels]
+    shared = set.intersection(*map(set, parts))
+    short = [", ".join(part for part in one if part not in shared) for one in parts]
+    return short if all(short) and len({*short}) == len(labels) else labels
 
 
 def _claims(reproduction: Reproduction) -> Table:

@@ -17,6 +17,7 @@ from cl_bench.reports.figures import curves
 from cl_bench.reports.heat_map import heat_map, ladders
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.perplexity_histograms import perplexity_histograms
+from cl_bench.reports.reproduction import apart
 from cl_bench.reports.snapshots import snapshots
 
 
@@ -110,6 +111,17 @@ def test_snapshots_of_points_and_of_images(tmp_path: Path) -> None:
     assert drawn is not None
     assert found is not None
     assert np.array_equal(np.asarray(drawn)[:8, :8], found.x[0, 0].numpy())
+
+
+def test_labels_in_a_figure_leave_out_what_all_share() -> None:
+    assert apart(["flow, two moons, λ=1", "flow, two moons", "diffusion, two moons, λ=1"]) == [
+        "flow, λ=1",
+        "flow",
+        "diffusion, λ=1",
+    ]
+    # Nothing would be left of one, or two would be alike: all as they were.
+    assert apart(["flow", "flow, λ=1"]) == ["flow", "flow, λ=1"]
+    assert apart(["alone"]) == ["alone"]
 
 
 def test_numbers_alone_have_no_snapshot(mixes: list[Run]) -> None:
