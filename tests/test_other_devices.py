@@ -6,6 +6,9 @@ differ, and runs only have to go through.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +69,7 @@ LOOPS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@pytest.fixture(params=["simulated", "cuda"])
+@pytest.fixture(params=[pytest.param("simulated", marks=pytest.mark.simulated), "cuda"])
 def both(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A run on the other device, and one on the CPU to compare it with where that can be done."""
 
@@ -93,6 +96,14 @@ def agree(there: Run, here: Run | None) -> None:
     assert there.id != here.id
     columns = ["after_task", "on_task", "class", "metric", "value", "n"]
     pd.testing.assert_frame_equal(there.rows[columns], here.rows[columns], rtol=1e-4, atol=1e-6)
+
+
+def test_whatever_is_quick_on_the_simulated_device() -> None:
+    folder = Path(__file__).parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = [sys.executable, "tests/simulated", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=folder.parent, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 
 def test_a_run_computes_there_what_it_computes_on_the_cpu(both) -> None:

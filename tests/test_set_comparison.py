@@ -50,6 +50,7 @@ def test_two_parts_of_real_data_are_at_the_floor(alike: pd.DataFrame) -> None:
     assert not found.index.str.contains(":own").any()
 
 
+@pytest.mark.simulated
 @pytest.mark.parametrize("evaluator", sorted({*EVALUATORS} - {"alignment"}))
 def test_on_another_device_metrics_are_computed_there(
     evaluator: str, halves: tuple[SampleSet, SampleSet], alike: pd.DataFrame

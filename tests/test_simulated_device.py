@@ -7,6 +7,8 @@ import torch
 from simulated_device import DEVICE, simulated
 from torch import nn
 
+pytestmark = pytest.mark.simulated
+
 
 def test_devices_do_not_mix() -> None:
     with simulated():

@@ -6,6 +6,7 @@ On the simulated device always, on CUDA where there is one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import astuple
 from typing import Any
 
@@ -65,12 +66,12 @@ METRICS: dict[str, Metric] = {
 }
 
 
-@pytest.fixture(params=[DEVICE, "cuda"], ids=["simulated", "cuda"])
+@pytest.fixture(params=[pytest.param(DEVICE, marks=pytest.mark.simulated), "cuda"], ids=["simulated", "cuda"])
 def bring(request: pytest.FixtureRequest) -> Iterator[Callable[[np.ndarray], torch.Tensor]]:
     """Takes arrays to a device."""
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    with simulated():
+    with nullcontext() if request.param == "cuda" else simulated():
         yield lambda x: torch.from_numpy(x).to(request.param)
 
 

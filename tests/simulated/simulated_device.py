@@ -3,14 +3,17 @@
 Tensors on `DEVICE` hold their values in CPU tensors of their own. With `simulated()` active, as on CUDA, an
 operation of tensors there and elsewhere is an error, except for CPU scalars and CPU indices, and NumPy cannot
 read what lies there. Speed, streams, memory and the rounding of real kernels are not simulated.
+
+torch must know the device before its first gradient, and knows it for as long as the process lives. Tests on
+it are marked `simulated` and run in a process of their own, by `python tests/simulated`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -67,7 +70,8 @@ class simulated(TorchDispatchMode):  # noqa: N801
     operations = 0
 
     def __enter__(self) -> simulated:
-        _register()
+        if torch._C._get_privateuse1_backend_name() != NAME:
+            pytest.skip("the simulated device is in a process of its own: python tests/simulated")
         self._factories = _Factories()
         self._factories.__enter__()
         return super().__enter__()
@@ -95,9 +99,8 @@ class _Factories(TorchFunctionMode):
         return function(*args, **{**kwargs, "device": "cpu"}).to(device)
 
 
-@cache
-def _register() -> None:
-    """Tell torch of the device, once for the process."""
+def register() -> None:
+    """Tell torch of the device, for the rest of the process."""
     from torch.utils import backend_registration as backend
 
     class Module(backend._DummyBackendModule):
