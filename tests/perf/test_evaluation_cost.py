@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from statistics import median
 
 import pytest
 
 from cl_bench.finished_run import Run
 from cl_bench.runner import run
+from cl_bench.set_comparison import EVALUATORS
 
-EVALUATORS = (
-    "alignment",
-    "conditional-frechet",
-    "diversity",
-    "frechet",
-    "kernel",
-    "memorisation",
-    "otdd",
-    "prdc",
-    "transport",
-)
 LIMIT = 1.2
 
 
@@ -37,6 +26,7 @@ def test_later_generations_cost_no_more_than_early_ones(tmp_path: Path) -> None:
     settings = {"generator": "gaussian", "evaluators": EVALUATORS, "output": tmp_path, "quiet": True}
     found = seconds(run("bootstrap", "digits", options=options, **settings))  # type: ignore[arg-type]
     # The first one pays for features and floors of the real data.
-    early, late = median(found[1:4]), median(found[-3:])
-    print(f"\njudging a generation: first {found[0]:.2f} s, then {early:.2f} s, at the end {late:.2f} s")
+    # Least of several: other work on the machine only adds.
+    early, late = min(found[1:6]), min(found[6:])
+    print(f"\njudging a generation: first {found[0]:.2f} s, then {early:.2f} s at best, later {late:.2f} s")
     assert late <= LIMIT * early
