@@ -30,6 +30,7 @@ _AFTERWARDS = (
     "closed_forms",
     "evaluation",
     "jobs",
+    "placed_names",
     "quantities",
     "recipe",
     "report",

@@ -184,7 +184,8 @@ def draw(
     how: Fit,
 ) -> None:
     from matplotlib.figure import Figure
-    from matplotlib.patheffects import withStroke
+
+    from cl_bench.placed_names import write_names
 
     names, seen = evidence.stream.spec.class_names, evidence.seen
     figure = Figure(figsize=(6.0, 4.8), dpi=130)
@@ -194,18 +195,6 @@ def draw(
         dots, crosses = real[real_y == c], replay[replay_y == c]
         ax.scatter(dots[:, 0], dots[:, 1], s=36, color=palette[c], alpha=0.3, linewidths=0)
         ax.scatter(crosses[:, 0], crosses[:, 1], s=12, color=palette[c], marker="x", linewidths=0.8)
-    # Colours of neighbouring classes may look alike; names do not. Drawn last, to lie on top.
-    for c in seen if len(seen) <= NAMED else ():
-        if not len(dots := real[real_y == c]):
-            continue
-        x, y = np.median(dots, axis=0)
-        ax.annotate(
-            names[c],
-            (x, y),
-            fontsize=11,
-            weight="bold",
-            path_effects=[withStroke(linewidth=3, foreground="w")],
-        )
     ax.set_title(
         f"After task {evidence.after_task + 1}: real (dots, n = {len(real)}), "
         f"replay (crosses, n = {len(replay)})\n"
@@ -215,4 +204,7 @@ def draw(
     ax.set_xticks([])
     ax.set_yticks([])
     figure.tight_layout()
+    # Colours of neighbouring classes may look alike; names do not. Drawn last, to lie on top.
+    named = [c for c in seen if (real_y == c).any()] if len(seen) <= NAMED else []
+    write_names(ax, [(names[c], np.median(real[real_y == c], axis=0)) for c in named])
     figure.savefig(evidence.folder / "umap.png")
