@@ -35,7 +35,8 @@ def write_names(ax: Axes, names: Iterable[tuple[str, np.ndarray]]) -> None:
         up = _least_shift(box.translated(right, 0), taken, frame)
         taken.append(box.translated(right, up))
         x, y = ax.transData.transform(place)
-        text.set_position(ax.transData.inverted().transform((x + right, y + up)))
+        x, y = ax.transData.inverted().transform((x + right, y + up))
+        text.set_position((x, y))
 
 
 def _least_shift(box: Bbox, taken: list[Bbox], frame: Bbox) -> float:
