@@ -7,7 +7,7 @@ interrupted ones go on, and two recipes that name the same run share it.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from cl_bench.progress import Progress
 from cl_bench.quantities import observe
 from cl_bench.recipe import Configuration, Recipe, Scale, find_recipe, options_of
 from cl_bench.runner import run as run_once
+from cl_bench.tracking import chosen_trackers
 from cl_bench.verdicts import Judged, judge
 
 RESULTS = "reproduce"
@@ -129,12 +130,14 @@ def reproduce(
     quiet: bool = False,
     progress: Progress | None = None,
     after: Callable[[Run], None] = lambda _: None,
+    track: Sequence[str] = (),
 ) -> Reproduction:
     """Run all of `recipe` (or the one of that name) at `scale` with seeds 0 … seeds − 1 (None: the scale's).
 
     A run that fails is kept as a failed attempt and the others go on. jobs: runs at a time; above 1 each is
     in a process of its own, which knows what installed packages register only. after: called with each
-    finished run. Raises UserError for an unknown recipe or scale, or seeds or jobs below 1.
+    finished run. track: names of trackers. Raises UserError for an unknown recipe, scale or tracker, or seeds
+    or jobs below 1.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     recipe, chosen = recipe.at(scale), recipe.scale(scale)
@@ -145,10 +148,12 @@ def reproduce(
         raise UserError(f"--jobs {jobs}: at least one")
     if jobs > 1 and launched() > 1:
         raise UserError("--jobs and a launcher of processes do not go together; leave out one of them")
+    chosen_trackers(track)
     progress = progress or Progress(quiet)
     wanted = [(configuration, seed) for seed in range(count) for configuration in recipe.configurations]
     calls = [
-        (asked, chosen, seed, Path(output), data_root, progress.quiet or jobs > 1) for asked, seed in wanted
+        (asked, chosen, seed, Path(output), data_root, progress.quiet or jobs > 1, track)
+        for asked, seed in wanted
     ]
 
     def told(place: int) -> str:
@@ -180,10 +185,11 @@ def _attempt(
     output: Path,
     data_root: str | Path | None,
     quiet: bool,
+    track: Sequence[str],
 ) -> Attempt:
     try:
-        asked = arguments(configuration, scale)
-        run = run_once(**asked, seed=seed, output=output, data_root=data_root, progress=Progress(quiet))
+        asked = arguments(configuration, scale) | {"data_root": data_root, "track": track}
+        run = run_once(**asked, seed=seed, output=output, progress=Progress(quiet))
         return Attempt(configuration.label, seed, run)
     except (UserError, TrainingDiverged) as error:
         return Attempt(configuration.label, seed, None, str(error))

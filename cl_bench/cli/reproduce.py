@@ -7,7 +7,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from cl_bench.cli.verb import Verb, add_data_root, add_output, whole_number
+from cl_bench.cli.verb import Verb, add_data_root, add_output, add_track, whole_number
 from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError
 
@@ -46,6 +46,7 @@ class ReproduceVerb(Verb):
         parser.add_argument("--all", action="store_true", help="all recipes, one after the other")
         add_data_root(parser)
         add_output(parser)
+        add_track(parser)
         parser.add_argument("--quiet", action="store_true", help="no progress, no tables; errors only")
 
     def execute(self, arguments: argparse.Namespace) -> int:
@@ -101,6 +102,7 @@ def _reproduce(recipe: Recipe, arguments: argparse.Namespace) -> int:
         jobs=arguments.jobs,
         progress=progress,
         after=after,
+        track=arguments.track or (),
     )
     if first():
         with progress.phase("report"):

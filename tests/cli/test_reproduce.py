@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cl_bench import Tracker, register_tracker
 from cl_bench.cli.main import main
+from cl_bench.finished_run import Run
 from cl_bench.recipe import recipe_files
+from cl_bench.tracker import Entry
 
 HEAVY = ("torch", "avalanche", "pandas", "matplotlib", "rich", "numpy", "sklearn", "scipy", "pydantic")
 
@@ -158,6 +161,25 @@ def test_a_bug_in_one_run_leaves_its_traceback(tmp_path: Path, monkeypatch) -> N
     assert not (folder / "failures.txt").exists()
 
 
+def test_every_run_is_tracked(tmp_path: Path) -> None:
+    told: list[int] = []
+
+    @register_tracker("listener")
+    class Listener(Tracker):
+        def begin(self, run: Run) -> None:
+            pass
+
+        def log(self, entry: Entry) -> None:
+            told.append(entry.learned)
+
+        def end(self, finished: bool) -> None:
+            pass
+
+    command = ["reproduce", put(tmp_path), "--quiet", "--output", str(tmp_path / "runs")]
+    assert main([*command, "--track", "listener"]) == 0
+    assert told == [0, 1, 2, 0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -169,6 +191,7 @@ def test_a_bug_in_one_run_leaves_its_traceback(tmp_path: Path, monkeypatch) -> N
         (["zverev2025-cifar100", "--jobs", "0"], "--jobs 0: at least one"),
         (["zverev2025-cifar100", "--seed", "1"], "did you mean '--seeds'?"),
         (["nowhere.yaml"], "No such file"),
+        (["zverev2025-cifar100", "--track", "wand"], "unknown tracker 'wand'; did you mean 'wandb'?"),
     ],
 )
 def test_mistakes_are_one_line(capsys, tmp_path: Path, arguments: list[str], message: str) -> None:
