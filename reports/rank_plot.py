@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from cl_bench.reports.cells import printable
 from cl_bench.reports.figures import INCHES, styled
@@ -15,6 +14,7 @@ from cl_bench.reports.looks import Look
 from cl_bench.reports.ranks import Ranks
 
 ROW_INCHES, AROUND_INCHES = 0.22, 0.55
+MOST_TICKS = 9
 NAME_CHARACTERS = 24  # on a line, so that half of the width is left to the ranks
 
 
@@ -38,8 +38,10 @@ def rank_plot(ranks: Ranks, look: Mapping[Line, Look]) -> Figure:
         ax.set_yticks(range(len(names)), ["\n".join(label) for label in labels])
         ax.tick_params(axis="y", length=0)
         ax.set_ylim(len(names) - 0.5, -0.5)
-        ax.set_xlim(0.8, len(names) + 0.2)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+        # Room for half a marker at either end.
+        room = 0.2 + 0.03 * len(names)
+        ax.set_xlim(1 - room, len(names) + room)
+        ax.set_xticks(range(1, len(names) + 1, 1 + len(names) // MOST_TICKS))
         ax.set_xlabel("mean rank (1 is best)")
         ax.spines["left"].set_visible(False)
     return figure

@@ -113,6 +113,22 @@ def test_long_names_leave_room_for_ranks(make_run: Make) -> None:
     assert figure.axes[0].get_position().width > 0.35
 
 
+@pytest.mark.parametrize("strategies", [3, 18])
+def test_no_mark_of_a_rank_is_cut_off_and_the_best_rank_is_named(make_run: Make, strategies: int) -> None:
+    units = {f"strategy {i}": [float(i)] for i in range(1, strategies + 1)}
+    line = lines.Line("a", (make_run(),))
+    figure = rank_plot(Ranks(units, ("cas",), 1, dict.fromkeys(units, line)), looks_of(line))
+    ax = figure.axes[0]
+    figure.draw_without_rendering()
+    half = 5.5 / 2 * figure.dpi / 72  # pixels
+    left, right = (ax.transData.transform((rank, 0))[0] for rank in (1, strategies))
+    assert left - half > ax.get_window_extent().x0
+    assert right + half < ax.get_window_extent().x1
+    ticks = ax.get_xticks()
+    assert ticks[0] == 1
+    assert 3 <= len(ticks) <= 9
+
+
 def looks_of(line: lines.Line) -> dict[lines.Line, dict[str, object]]:
     return looks([lines.Group("", 3, (line,), ())])
 
