@@ -173,7 +173,10 @@ def test_a_file_that_is_gone_for_a_moment_is_tried_again(
 
 @pytest.mark.slow
 def test_while_a_run_goes_on_and_is_interrupted(tmp_path: Path) -> None:
-    """Two real processes: one trains, one watches. Every page read meanwhile is whole."""
+    """Two real processes: one trains, one watches. Every page read meanwhile is whole.
+
+    Training stands still until the watcher is there, however long that takes to start on a busy machine.
+    """
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "cl_bench"]
     options = ["--limit", "40", "-o", "generator.steps=200", "-o", "classifier_steps=100"]
@@ -182,25 +185,32 @@ def test_while_a_run_goes_on_and_is_interrupted(tmp_path: Path) -> None:
         cwd=tmp_path,
         env=environment,
     )
-    pages: set[str] = set()
+    started, pages = [training], set()
     try:
         while not list(tmp_path.glob("runs/*/*/*/manifest.json")):
             assert training.poll() is None
             time.sleep(0.1)
+        training.send_signal(signal.SIGSTOP)
         (path,) = (found.parent for found in tmp_path.glob("runs/*/*/*/manifest.json"))
         watch = [*command, "report", str(path), "--watch", "0.2"]
         stopped = subprocess.Popen(
             watch, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        started.append(stopped)
         while not (path / "report" / "index.html").exists():
             assert stopped.poll() is None
             time.sleep(0.1)
         assert "of 5 tasks" in (path / "report" / "index.html").read_text()
-        time.sleep(1)
         stopped.send_signal(signal.SIGINT)
         out, err = stopped.communicate(timeout=60)
         assert (stopped.returncode, err) == (0, ""), out
+        (path / "report" / "index.html").unlink()
         watching = subprocess.Popen(watch, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+        started.append(watching)
+        while not (path / "report" / "index.html").exists():
+            assert watching.poll() is None
+            time.sleep(0.1)
+        training.send_signal(signal.SIGCONT)
         while watching.poll() is None:
             page = (path / "report" / "index.html").read_text()
             assert page.rstrip().endswith("</html>")
@@ -210,5 +220,6 @@ def test_while_a_run_goes_on_and_is_interrupted(tmp_path: Path) -> None:
         assert len(pages) > 2
         assert training.wait(120) == 0
     finally:
-        training.kill()
+        for process in started:
+            process.kill()
     assert Run(RunDirectory(path)).finished
