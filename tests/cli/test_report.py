@@ -194,7 +194,14 @@ def test_while_a_run_goes_on_and_is_interrupted(tmp_path: Path) -> None:
         (path,) = (found.parent for found in tmp_path.glob("runs/*/*/*/manifest.json"))
         watch = [*command, "report", str(path), "--watch", "0.2"]
         stopped = subprocess.Popen(
-            watch, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            watch,
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Children of a shell's background job would ignore the interrupt.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(stopped)
         while not (path / "report" / "index.html").exists():
