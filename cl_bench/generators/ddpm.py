@@ -7,8 +7,13 @@ DPM-Solver++ (C. Lu et al. 2022), UniPC (W. Zhao et al. 2023), DDIM (J. Song et 
 al., algorithm 2).
 
   x_t = α_t x + σ_t ε with α_t² = ᾱ_t, σ_t² = 1 − ᾱ_t, t = 0 … 999
-  target ε, or v = α_t ε − σ_t x; loss w(t) ‖target − network(x_t, t, y)‖², w = 1 or, with SNR = α²/σ²,
-  min(SNR, γ)/SNR for ε and min(SNR, γ)/(SNR + 1) for v
+  target ε, or v = α_t ε − σ_t x, or x itself; loss w(t) ‖target − network(x_t, t, y)‖² with SNR = α²/σ²
+  w = 1 for ε and v; 1/max(σ, 0.05)² for x, which makes it the loss of v
+  or, with min-SNR, min(SNR, γ)/SNR for ε, min(SNR, γ)/(SNR + 1) for v, min(SNR, γ) for x
+
+T. Li, K. He, "Back to Basics: Let Denoising Generative Models Denoise", 2025 (arXiv 2511.13720): noise fills
+all dimensions of a patch and images few, so that a network of large patches learns x long before ε or v; the
+limit 0.05 is their release's.
 
 Deviations: fixed, not learned, variance; the estimate x̂ is clipped at each step; samplers are given x̂.
 """
@@ -32,13 +37,14 @@ from cl_bench.seeds import noise
 from cl_bench.stream import StreamSpec
 
 TIMES = 1000
+SMALLEST_SIGMA = 0.05
 LOG_SPACED = ("dpm-solver++", "unipc")
 
 
 @dataclass(frozen=True)
 class DDPMOptions(ImageDiffusionOptions):
-    prediction: Literal["v", "epsilon"] = "v"
-    """what the network predicts"""
+    prediction: Literal["v", "epsilon", "x0"] = "v"
+    """what the network predicts; x0, the image, takes the fewest steps where patches are large, as in micro"""
     min_snr: Annotated[float, Ge(0)] | None = None
     """γ of min-SNR weighting, 5 in its paper; none for an unweighted loss"""
     sampler: Literal["dpm-solver++", "unipc", "ddim", "ancestral"] = "dpm-solver++"
@@ -49,7 +55,7 @@ class DDPMOptions(ImageDiffusionOptions):
 
 @register_generator("ddpm")
 class DDPM(ImageDiffusion):
-    """Denoising diffusion of images or vectors: UNet, ε- or v-prediction, DPM-Solver++, guidance."""
+    """Denoising diffusion of images or vectors: UNet, v-, ε- or x0-prediction, DPM-Solver++, guidance."""
 
     paper = "Ho et al. 2020, arXiv 2006.11239; Nichol and Dhariwal 2021; Salimans and Ho 2022"
     Options = DDPMOptions
@@ -69,15 +75,11 @@ class DDPM(ImageDiffusion):
         alpha, sigma = (values[t].view(-1, 1, 1, 1) for values in (self.alphas, self.sigmas))
         inputs = alpha * x + sigma * epsilon, t / TIMES, y
         predicted = self.forward(*inputs)
-        is_v = self.options.prediction == "v"
-        target = alpha * epsilon - sigma * x if is_v else epsilon
+        target = {"v": alpha * epsilon - sigma * x, "epsilon": epsilon, "x0": x}[self.options.prediction]
         if teacher is not None:
             target = teacher(*inputs).float()
         error = (predicted.float() - target).square().mean((1, 2, 3))
-        if self.options.min_snr is not None:
-            snr = (alpha / sigma).square().flatten()
-            error = error * snr.clamp(max=self.options.min_snr) / (snr + 1 if is_v else snr)
-        return error.mean()
+        return (weights(alpha.flatten(), sigma.flatten(), self.options) * error).mean()
 
     def level(self, u: float) -> tuple[float, float, float]:
         t = torch.tensor(u * (TIMES - 1), dtype=torch.float64)
@@ -87,11 +89,11 @@ class DDPM(ImageDiffusion):
     def clean(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         alpha, sigma = (values.view(-1, 1, 1, 1) for values in signal_and_noise(t * TIMES))
         predicted = self.averaged(x, t, y).float()
-        return (
-            alpha * x - sigma * predicted
-            if self.options.prediction == "v"
-            else (x - sigma * predicted) / alpha
-        )
+        if self.options.prediction == "x0":
+            return predicted
+        if self.options.prediction == "v":
+            return alpha * x - sigma * predicted
+        return (x - sigma * predicted) / alpha
 
     def denoise(self, generators: list[torch.Generator], y: Tensor, guide: Guide | None) -> Tensor:
         scheduler = _scheduler(self.options.sampler)
@@ -106,6 +108,18 @@ class DDPM(ImageDiffusion):
             clean = self.estimate(x, alpha, sigma, float(t) / TIMES, y, guide)
             x = scheduler.step(clean, t, x, **more).prev_sample
         return x
+
+
+def weights(alpha: Tensor, sigma: Tensor, options: DDPMOptions) -> Tensor:
+    """w at times with these α and σ, (n,)."""
+    snr = (alpha / sigma).square()
+    if options.min_snr is not None:
+        # The squared error of the prediction over that of x̂.
+        scale = {"v": snr + 1, "epsilon": snr, "x0": 1}[options.prediction]
+        return snr.clamp(max=options.min_snr) / scale
+    if options.prediction == "x0":
+        return sigma.clamp(min=SMALLEST_SIGMA).square().reciprocal()
+    return torch.ones_like(snr)
 
 
 @cache

@@ -65,7 +65,7 @@ def fitted(loss: Any, model: Linear, n: int = 200_000) -> None:
     optimiser.step(closure)
 
 
-@pytest.mark.parametrize("prediction", ["v", "epsilon"])
+@pytest.mark.parametrize("prediction", ["v", "epsilon", "x0"])
 @pytest.mark.parametrize("t", [100, 500, 900])
 def test_ddpm_learns_the_posterior_mean_of_a_gaussian(prediction, t: int, monkeypatch) -> None:
     squared = ddpm._scheduler("ancestral").alphas_cumprod
@@ -228,13 +228,14 @@ def test_classifier_free_guidance_hides_labels_and_sharpens() -> None:
     assert new("ddpm", spec).label_dropout == 0
 
 
+@pytest.mark.parametrize("t", [0, 50, 900])
 @pytest.mark.parametrize("min_snr", [None, 5.0])
-def test_min_snr_weights(min_snr, monkeypatch) -> None:
+def test_weights_of_the_loss(min_snr, t: int, monkeypatch) -> None:
     """A network that predicts zero has loss w(t) E‖target‖² = w(t) for unit data."""
     squared = ddpm._scheduler("ancestral").alphas_cumprod
-    t, losses = 50, {}
+    losses = {}
     monkeypatch.setattr(torch, "randint", lambda high, size, device: torch.full(size, t))
-    for prediction in ("v", "epsilon"):
+    for prediction in ("v", "epsilon", "x0"):
         stub: Any = SimpleNamespace(
             forward=lambda x, t, y: torch.zeros_like(x),
             alphas=squared.sqrt(),
@@ -245,10 +246,29 @@ def test_min_snr_weights(min_snr, monkeypatch) -> None:
             x, y = torch.randn(50_000, 1, 1, 1), torch.zeros(50_000)
             losses[prediction] = DDPM.loss(stub, x, y, *DDPM.draw(stub, x, y)).item()
     snr = float(squared[t] / (1 - squared[t]))
-    weight = {"v": 1.0, "epsilon": 1.0}
+    weight = {"v": 1.0, "epsilon": 1.0, "x0": min(snr + 1, 400)}
     if min_snr is not None:
-        weight = {"v": min(snr, min_snr) / (snr + 1), "epsilon": min(snr, min_snr) / snr}
+        least = min(snr, min_snr)
+        weight = {"v": least / (snr + 1), "epsilon": least / snr, "x0": least}
     assert losses == pytest.approx(weight, rel=0.02)
+
+
+def test_the_loss_of_x0_is_that_of_v() -> None:
+    """‖v̂ − v‖² = ‖x̂ − x‖²/σ² for v̂ = (α x_t − x̂)/σ, the v that x̂ implies."""
+    squared = ddpm._scheduler("ancestral").alphas_cumprod
+    alphas, sigmas = squared.sqrt(), (1 - squared).sqrt()
+    x, y = torch.rand(64, 1, 2, 2) * 2 - 1, torch.zeros(64).long()
+    t, epsilon = torch.linspace(50, 999, 64).long(), torch.randn(64, 1, 2, 2)
+    alpha, sigma = (values[t].view(-1, 1, 1, 1) for values in (alphas, sigmas))
+
+    def loss(prediction: str, network: Any) -> Tensor:
+        options = DDPMOptions(prediction=prediction)
+        stub: Any = SimpleNamespace(forward=network, alphas=alphas, sigmas=sigmas, options=options)
+        return DDPM.loss(stub, x, y, t, epsilon)
+
+    guess = lambda noisy, t, y: noisy.tanh()  # noqa: E731
+    implied = loss("v", lambda noisy, t, y: (alpha * noisy - guess(noisy, t, y)) / sigma)
+    assert torch.allclose(loss("x0", guess), implied, rtol=1e-4)
 
 
 def test_noise_levels_of_the_paper() -> None:
