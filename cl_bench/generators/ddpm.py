@@ -44,7 +44,7 @@ LOG_SPACED = ("dpm-solver++", "unipc")
 @dataclass(frozen=True)
 class DDPMOptions(ImageDiffusionOptions):
     prediction: Literal["v", "epsilon", "x0"] = "v"
-    """what the network predicts; x0, the image, takes the fewest steps where patches are large, as in micro"""
+    """what the network predicts; x0, the image, takes fewest steps where patches are large, as in micro"""
     min_snr: Annotated[float, Ge(0)] | None = None
     """γ of min-SNR weighting, 5 in its paper; none for an unweighted loss"""
     sampler: Literal["dpm-solver++", "unipc", "ddim", "ancestral"] = "dpm-solver++"
