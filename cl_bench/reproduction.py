@@ -15,7 +15,7 @@ from typing import Any
 
 from cl_bench import closed_forms, registry
 from cl_bench.claims import ClosedForm
-from cl_bench.config import NO_GENERATOR
+from cl_bench.config import NO_GENERATOR, Request, resolve
 from cl_bench.defaults import DEFAULT_BENCHMARK, DEFAULT_OUTPUT
 from cl_bench.errors import TrainingDiverged, UserError
 from cl_bench.finished_run import Run
@@ -134,10 +134,10 @@ def reproduce(
 ) -> Reproduction:
     """Run all of `recipe` (or the one of that name) at `scale` with seeds 0 … seeds − 1 (None: the scale's).
 
-    A run that fails is kept as a failed attempt and the others go on. jobs: runs at a time; above 1 each is
-    in a process of its own, which knows what installed packages register only. after: called with each
-    finished run. track: names of trackers. Raises UserError for an unknown recipe, scale or tracker, or seeds
-    or jobs below 1.
+    A run that fails is kept as a failed attempt and the others go on, unless none could begin. jobs: runs at
+    a time; above 1 each is in a process of its own, which knows what installed packages register only. after:
+    called with each finished run. track: names of trackers. Raises UserError for an unknown recipe, scale or
+    tracker, seeds or jobs below 1, or what keeps every run from beginning.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     recipe, chosen = recipe.at(scale), recipe.scale(scale)
@@ -150,6 +150,7 @@ def reproduce(
         raise UserError("--jobs and a launcher of processes do not go together; leave out one of them")
     chosen_trackers(track)
     progress = progress or Progress(quiet)
+    _refuse_if_none_can_begin(recipe, chosen, data_root)
     wanted = [(configuration, seed) for seed in range(count) for configuration in recipe.configurations]
     calls = [
         (asked, chosen, seed, Path(output), data_root, progress.quiet or jobs > 1, track)
@@ -176,6 +177,22 @@ def reproduce(
             progress.say(f"failed: {attempt.problem}")
     folder = Path(output) / RESULTS / f"{recipe.name}-{scale}"
     return Reproduction(recipe, scale, count, folder, tuple(attempts[place] for place in sorted(attempts)))
+
+
+def _refuse_if_none_can_begin(recipe: Recipe, scale: Scale, data_root: str | Path | None) -> None:
+    """Raises the UserError of the first run where all have one: data or a device that is not there, say."""
+    errors = []
+    for configuration in recipe.configurations:
+        try:
+            asked = arguments(configuration, scale)
+            benchmark = resolve(Request(**asked, data_root=data_root and str(data_root))).new_benchmark()
+            data_set = benchmark.data_set()
+            if data_set is not None:
+                data_set.files(benchmark.data_root)
+            return
+        except UserError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _attempt(

@@ -25,7 +25,8 @@ BOUNDS = {"naive": LOWER, "joint": UPPER}  # where tasks repeat their classes, n
 @dataclass(frozen=True)
 class Line:
     """One configuration. runs: finished, one per seed, by seed; none for a bound that nobody ran.
-    options, generator: what tells it from the other lines, as text. label: a name of its own, or ""."""
+    options, generator: what tells it from the other lines of its strategy, as text. label: a name of its own,
+    or ""."""
 
     strategy: str
     runs: tuple[Run, ...]
@@ -91,7 +92,7 @@ def _group(title: str, members: list[Run]) -> Group:
             lines.append(_bound(name, role, members, lines, notes))
     lines = _labelled(lines)
     lines.sort(key=lambda line: (line.role != LOWER, line.role == UPPER, line.name, line.generator))
-    notes += _version_notes([run for line in lines for run in line.runs])
+    notes += [*_generator_notes(lines), *_version_notes([run for line in lines for run in line.runs])]
     return Group(title, members[0].num_tasks, tuple(lines), tuple(notes))
 
 
@@ -194,7 +195,7 @@ def _labelled(lines: list[Line]) -> list[Line]:
             continue
         same_strategy = [o for o in lines if o.runs and o.strategy == line.strategy]
         same_generator = [
-            o for o in lines if o.runs and o.config.get("generator") == line.config.get("generator")
+            o for o in same_strategy if o.config.get("generator") == line.config.get("generator")
         ]
         options = _differing(line, same_strategy, "strategy_options")
         generator = _differing(line, same_generator, "generator_options")
@@ -206,6 +207,27 @@ def _labelled(lines: list[Line]) -> list[Line]:
         name = str(line.config.get("generator", ""))
         labelled.append(Line(line.strategy, line.runs, " ".join(options), " ".join([name, *generator])))
     return labelled
+
+
+def _generator_notes(lines: list[Line]) -> list[str]:
+    """A note for each generator that not all strategies have with the same options."""
+    by_generator: dict[str, list[Line]] = {}
+    for line in lines:
+        if line.runs:
+            by_generator.setdefault(str(line.config.get("generator")), []).append(line)
+    notes = []
+    for generator, members in by_generator.items():
+        keys = differing(members, "generator_options")
+        if not keys or len({line.strategy for line in members}) == 1:
+            continue
+        having: dict[str, list[str]] = {}
+        for line in members:
+            chosen = line.config.get("generator_options", {})
+            text = options_text({key: chosen[key] for key in sorted(keys & chosen.keys())})
+            having.setdefault(" ".join(text), []).append(line.name)
+        found = "; ".join(f"{text} ({', '.join(names)})" for text, names in having.items())
+        notes.append(f"Not all strategies have {generator} with the same options: {found}.")
+    return notes
 
 
 def _differing(line: Line, others: list[Line], kind: str) -> list[str]:

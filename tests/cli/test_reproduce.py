@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from cl_bench import Tracker, register_tracker
@@ -141,6 +142,24 @@ def test_a_failed_run_is_named_and_stops_nothing(tmp_path: Path, capsys) -> None
     ]
     assert verdicts(tmp_path / "runs/reproduce/tiny-smoke") == ["no data", "no data", "undecided"]
     assert "Failed: replace, seed 0: unknown strategy" in told.out
+
+
+@pytest.mark.parametrize(
+    ("scale", "reason"),
+    [
+        ({"benchmark": "cifar100", "benchmarks": {}}, "CIFAR-100 is missing"),
+        ({"device": "cuda"}, "--device cuda: torch finds no CUDA device"),
+    ],
+)
+def test_what_keeps_every_run_from_beginning_is_said_once(tmp_path: Path, capsys, scale, reason: str) -> None:
+    if scale.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("here it could begin")
+    recipe = put(tmp_path, scales={"smoke": RECIPE["scales"]["smoke"] | scale})  # type: ignore[index]
+    assert main(["reproduce", recipe, "--jobs", "2", "--output", str(tmp_path / "runs")]) == 2
+    told = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(told) == 1
+    assert told[0].startswith(f"cl-bench: error: {reason}")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_bug_in_one_run_leaves_its_traceback(tmp_path: Path, monkeypatch) -> None:

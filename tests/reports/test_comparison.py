@@ -121,6 +121,16 @@ def test_other_generator_options_are_another_line(make_run: Make) -> None:
     assert column(final, "seeds")[1:3] == ["2", "1"]
 
 
+def test_options_of_a_generator_that_strategies_do_not_share_are_a_note(make_run: Make) -> None:
+    common = {"steps": 300, "ema": 0.9}
+    runs = [make_run(name, generator_options=common) for name in ("ddgr", "mixed", "joint")]
+    runs.append(make_run("guide", generator_options=common | {"ema": 0.0}))
+    (group,) = lines.groups(runs)
+    assert set(column(comparison.tables([group])[0], "generator")) == {"gaussian", "–"}
+    found = "ema=0.9 (ddgr, mixed, joint); ema=0.0 (guide)"
+    assert f"Not all strategies have gaussian with the same options: {found}." in group.notes
+
+
 def test_only_options_that_differ_are_shown(make_run: Make) -> None:
     both = {"start": "warm"}
     runs = [make_run(strategy_options=both | {"lambda": v}) for v in (0.5, 1.0)]
