@@ -185,7 +185,8 @@ def _refuse_if_none_can_begin(recipe: Recipe, scale: Scale, data_root: str | Pat
     for configuration in recipe.configurations:
         try:
             asked = arguments(configuration, scale)
-            benchmark = resolve(Request(**asked, data_root=data_root and str(data_root))).new_benchmark()
+            root = None if data_root is None else str(data_root)
+            benchmark = resolve(Request(**asked, data_root=root)).new_benchmark()
             data_set = benchmark.data_set()
             if data_set is not None:
                 data_set.files(benchmark.data_root)

@@ -115,7 +115,7 @@ def weights(alpha: Tensor, sigma: Tensor, options: DDPMOptions) -> Tensor:
     snr = (alpha / sigma).square()
     if options.min_snr is not None:
         # The squared error of the prediction over that of x̂.
-        scale = {"v": snr + 1, "epsilon": snr, "x0": 1}[options.prediction]
+        scale = {"v": snr + 1, "epsilon": snr, "x0": torch.ones_like(snr)}[options.prediction]
         return snr.clamp(max=options.min_snr) / scale
     if options.prediction == "x0":
         return sigma.clamp(min=SMALLEST_SIGMA).square().reciprocal()
