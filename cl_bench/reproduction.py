@@ -181,12 +181,11 @@ def reproduce(
 
 def _refuse_if_none_can_begin(recipe: Recipe, scale: Scale, data_root: str | Path | None) -> None:
     """Raises the UserError of the first run where all have one: data or a device that is not there, say."""
-    errors = []
+    root, errors = None if data_root is None else str(data_root), []
     for configuration in recipe.configurations:
         try:
-            asked = arguments(configuration, scale)
-            root = None if data_root is None else str(data_root)
-            benchmark = resolve(Request(**asked, data_root=root)).new_benchmark()
+            request = Request(**arguments(configuration, scale), data_root=root)
+            benchmark = resolve(request).new_benchmark()
             data_set = benchmark.data_set()
             if data_set is not None:
                 data_set.files(benchmark.data_root)

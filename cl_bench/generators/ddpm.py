@@ -79,7 +79,7 @@ class DDPM(ImageDiffusion):
         if teacher is not None:
             target = teacher(*inputs).float()
         error = (predicted.float() - target).square().mean((1, 2, 3))
-        return (weights(alpha.flatten(), sigma.flatten(), self.options) * error).mean()
+        return (loss_weights(alpha.flatten(), sigma.flatten(), self.options) * error).mean()
 
     def level(self, u: float) -> tuple[float, float, float]:
         t = torch.tensor(u * (TIMES - 1), dtype=torch.float64)
@@ -110,8 +110,8 @@ class DDPM(ImageDiffusion):
         return x
 
 
-def weights(alpha: Tensor, sigma: Tensor, options: DDPMOptions) -> Tensor:
-    """w at times with these α and σ, (n,)."""
+def loss_weights(alpha: Tensor, sigma: Tensor, options: DDPMOptions) -> Tensor:
+    """w(t) at times with these α and σ, (n,)."""
     snr = (alpha / sigma).square()
     if options.min_snr is not None:
         # The squared error of the prediction over that of x̂.

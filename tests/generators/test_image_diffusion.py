@@ -266,9 +266,8 @@ def test_the_loss_of_x0_is_that_of_v() -> None:
         stub: Any = SimpleNamespace(forward=network, alphas=alphas, sigmas=sigmas, options=options)
         return DDPM.loss(stub, x, y, t, epsilon)
 
-    guess = lambda noisy, t, y: noisy.tanh()  # noqa: E731
-    implied = loss("v", lambda noisy, t, y: (alpha * noisy - guess(noisy, t, y)) / sigma)
-    assert torch.allclose(loss("x0", guess), implied, rtol=1e-4)
+    implied = loss("v", lambda noisy, t, y: (alpha * noisy - noisy.tanh()) / sigma)
+    assert torch.allclose(loss("x0", lambda noisy, t, y: noisy.tanh()), implied, rtol=1e-4)
 
 
 def test_noise_levels_of_the_paper() -> None:

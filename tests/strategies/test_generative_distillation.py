@@ -29,6 +29,7 @@ SPEC = StreamSpec("image", (1, 4, 4), ("a", "b", "c", "d"), 2)
 KINDS = [
     ("ddpm", {"prediction": "v"}),
     ("ddpm", {"prediction": "epsilon"}),
+    ("ddpm", {"prediction": "x0"}),
     ("edm", {}),
     ("flow", {}),
 ]
@@ -94,7 +95,12 @@ def test_the_loss_is_the_papers(kind: str, options: dict[str, object], monkeypat
     assert set(old_shown.tolist()) <= {0, 1}
     assert old_x.shape == x.shape
     noisy, t = seen_by_network(kind, old_x, old_time, old_epsilon)
-    distance = (student(noisy, t, old_shown) - teacher(noisy, t, old_shown)).square().mean()
+    distance = (student(noisy, t, old_shown) - teacher(noisy, t, old_shown)).square()
+    if options.get("prediction") == "x0":
+        # As far apart as their predictions of v would be.
+        variance = 1 - ddpm._scheduler("ancestral").alphas_cumprod[old_time].view(-1, 1, 1, 1)
+        distance = distance / variance.clamp(min=0.05**2)
+    distance = distance.mean()
     expected = generator.loss(x, y, time, epsilon) / 3 + 0.75 * (2 / 3) * distance
     value = loss(x, y, *drawn)
     assert value.item() == pytest.approx(expected.item(), rel=1e-4)
