@@ -62,7 +62,9 @@ class ReproduceVerb(Verb):
         # All before the first: a mistake should not be found after hours.
         for recipe in recipes:
             recipe.scale(arguments.scale)
-        return max([_reproduce(recipe, arguments) for recipe in recipes], default=0)
+        if not arguments.all:
+            return _reproduce(recipes[0], arguments)
+        return max([_reproduce_or_tell(recipe, arguments) for recipe in recipes], default=0)
 
 
 def entry(recipe: Recipe) -> str:
@@ -75,6 +77,15 @@ def entry(recipe: Recipe) -> str:
         seeds = f"{scale.seeds} {'seed' if scale.seeds == 1 else 'seeds'}"
         lines.append(f"  {name:<6}  {seeds}, {scale.time}")
     return "\n".join(lines)
+
+
+def _reproduce_or_tell(recipe: Recipe, arguments: argparse.Namespace) -> int:
+    """One of many recipes: what keeps it from beginning stops no other one."""
+    try:
+        return _reproduce(recipe, arguments)
+    except UserError as error:
+        print(f"cl-bench: error: {recipe.name}: {error}", file=sys.stderr)
+        return FAILED
 
 
 def _reproduce(recipe: Recipe, arguments: argparse.Namespace) -> int:

@@ -162,6 +162,20 @@ def test_what_keeps_every_run_from_beginning_is_said_once(tmp_path: Path, capsys
     assert not (tmp_path / "runs").exists()
 
 
+def test_with_all_a_recipe_that_cannot_begin_stops_no_other(tmp_path: Path, capsys, monkeypatch) -> None:
+    missing = RECIPE["scales"]["smoke"] | {"benchmark": "cifar100", "benchmarks": {}}  # type: ignore[index]
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    paths = [put(folders[0], scales={"smoke": missing}), put(folders[1])]
+    monkeypatch.setattr("cl_bench.recipe.recipe_files", lambda: dict.fromkeys(paths))
+    assert main(["reproduce", "--all", "--output", str(tmp_path / "runs")]) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(told) == 1
+    assert told[0].startswith("cl-bench: error: tiny: CIFAR-100 is missing")
+    assert "supported" in verdicts(tmp_path / "runs/reproduce/tiny-smoke")
+
+
 def test_a_bug_in_one_run_leaves_its_traceback(tmp_path: Path, monkeypatch) -> None:
     from cl_bench.strategies.mixed import Mixed
 
