@@ -33,15 +33,19 @@ TRANSFORMS = "largest centred square, resized to {0}×{0} by antialiased bicubic
 
 @dataclass(frozen=True)
 class ClassFolders(DataSet):
-    """Images in a folder per class. size: pixels per side. test_fraction: of each class, where the folder has
-    no test part."""
+    """Images in a folder per class. resolution: pixels per side. test_fraction: of each class, where the
+    folder has no test part."""
 
     path: Path
-    size: int
+    resolution: int
     test_fraction: float
 
     name = "folder"
     title = "the image folder"
+
+    @property
+    def transforms(self) -> str:
+        return TRANSFORMS.format(self.resolution)
 
     def _parts(self) -> tuple[Path, Path | None]:
         """Folder of the training classes, and of the test classes if there is one."""
@@ -81,14 +85,14 @@ class ClassFolders(DataSet):
         few = next((name for name, files in zip(names, found, strict=True) if len(files) < 4), None)
         if few is not None:
             raise UserError(f"{folder / few} has fewer than 4 images; add some or remove the folder")
-        x = decode([path for files in found for path in files], self.size)
+        x = decode([path for files in found for path in files], self.resolution)
         y = torch.repeat_interleave(torch.arange(len(names)), torch.tensor([len(files) for files in found]))
         return Samples.real(x, y)
 
 
 @dataclass(frozen=True)
 class FolderOptions(UnknownClasses):
-    size: Annotated[int, Ge(8)] = 64
+    resolution: Annotated[int, Ge(8)] = 64
     """pixels per side"""
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2
     """share of each class that is the test set, where there is no test folder"""
@@ -100,7 +104,6 @@ class Folder(Parametrised, Benchmark):
 
     takes = "PATH"
     source = "a folder of the user's"
-    transforms = TRANSFORMS.format("size")
     generator = "ddpm"
     augmentation = Augmentation(crop=4, flip=True)
     Options = FolderOptions
@@ -110,7 +113,7 @@ class Folder(Parametrised, Benchmark):
         return super().parametrised(str(Path(argument).expanduser().absolute()))
 
     def data_set(self) -> ClassFolders:
-        return ClassFolders(Path(self.argument), self.options.size, self.options.test_fraction)
+        return ClassFolders(Path(self.argument), self.options.resolution, self.options.test_fraction)
 
 
 class FFHQ64Files(DataSet):

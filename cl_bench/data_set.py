@@ -30,13 +30,17 @@ class DataSet(ABC):
     """A data set in the layout its authors, or torchvision, gave it. Fields of a subclass are its options.
 
     name: as typed after `cl-bench data fetch`. title: as people call it. version: raise it when the same
-    files are decoded otherwise. transforms: what happens to an image between its file and the stream.
+    files are decoded otherwise.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     version: ClassVar[int] = 1
-    transforms: ClassVar[str] = "none: pixels as stored"
+
+    @property
+    def transforms(self) -> str:
+        """What happens to an image between its file and the stream."""
+        return "none: pixels as stored"
 
     @abstractmethod
     def files(self, root: Path) -> list[Path]:

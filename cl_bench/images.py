@@ -1,4 +1,4 @@
-"""Image files to one uint8 tensor."""
+"""Image files to one uint8 tensor; images to another size."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cl_bench.errors import UserError
 
@@ -50,6 +51,14 @@ def decode(paths: Sequence[Path], size: int) -> Tensor:
         for _ in pool.map(read, range(len(paths))):
             pass
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+
+def resized(x: Tensor, size: int) -> Tensor:
+    """Square images made `size`×`size` pixels by antialiased bicubic interpolation, as Pillow's; `x` itself
+    where that is their size. x: uint8 (n, C, H, H)."""
+    if x.shape[-1] == size:
+        return x
+    return functional.interpolate(x, size, mode="bicubic", antialias=True)
 
 
 def _decode(path: Path, size: int) -> np.ndarray:

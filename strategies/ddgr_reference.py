@@ -26,7 +26,8 @@ Deviations, because the parts are ours:
   `pretrained=true` is given, which the published rate trains slowly (`classifier_rate`);
 - its UNet has 131 M parameters and 64 pixels, 4000 noise levels, a learned variance and a rate that falls to
   zero in a line, clipped nowhere: here `ddpm` with 1000 levels and a fixed variance, a warm-up and a cosine,
-  clipped gradients, at the stream's own resolution. Take `-o size=large` for the nearest;
+  clipped gradients, at the stream's resolution. Take `-o generator.size=large`, and on CIFAR
+  `-o resolution=64`, for the nearest;
 - x̂ is moved and clipped, from which the sampler takes the mean (see image_diffusion.py); without the clip
   that is the mean moved by s β/√(1 − β) ∇, to first order the paper's Σ;
 - the validation data of earlier tasks are gone, as their training data are.

@@ -19,6 +19,8 @@ import torch
 from cl_bench.benchmarks.cifar import CIFAR10Files, CIFAR100Files
 from cl_bench.cli.main import main
 from cl_bench.errors import UserError
+from cl_bench.options import build as build_options
+from cl_bench.registry import benchmarks
 from cl_bench.samples import concat, shared
 
 # The same on every machine: a changed value means another benchmark, and a new version number.
@@ -148,6 +150,40 @@ def test_cifar10_files_are_read_in_order(tmp_path: Path, monkeypatch) -> None:
     assert data.test.counts() == dict.fromkeys(range(10), 2)
     third = pickle.loads((folder / "data_batch_3").read_bytes())["data"]
     assert np.array_equal(data.train.x[40:60].numpy().reshape(20, 3072), third)
+
+
+def test_images_are_resized_as_pillow_does(tmp_path: Path, monkeypatch) -> None:
+    from PIL import Image
+
+    publish(monkeypatch, cifar10_files(tmp_path / "cifar-10-batches-py"))
+    stored = CIFAR10Files().load(tmp_path)
+    for resolution in (64, 16):
+        files = CIFAR10Files(resolution)
+        data = files.load(tmp_path)
+        assert data.fingerprint != stored.fingerprint
+        assert data.train.x.shape == (100, 3, resolution, resolution)
+        assert torch.equal(data.train.y, stored.train.y)
+        image = Image.fromarray(stored.train.x[7].permute(1, 2, 0).numpy())
+        theirs = np.asarray(image.resize((resolution, resolution), Image.Resampling.BICUBIC)).astype(int)
+        ours = data.train.x[7].permute(1, 2, 0).numpy().astype(int)
+        assert np.abs(ours - theirs).max() <= 1, "one level of rounding"
+        assert (
+            files.transforms == f"resized to {resolution}×{resolution} by antialiased bicubic interpolation"
+        )
+
+
+def test_resolution_is_an_option_of_all_four(tmp_path: Path, monkeypatch) -> None:
+    publish(monkeypatch, cifar10_files(tmp_path / "cifar-10-batches-py"))
+    for name in ("splitcifar10", "cifar10"):
+        benchmark = benchmarks.get(name)
+        options = build_options(benchmark.Options, {"resolution": "64"}, name)
+        stream = benchmark(options, tmp_path).build()
+        assert stream.spec.shape == (3, 64, 64)
+        assert stream.tasks[0].train.x.shape[1:] == stream.test[0].x.shape[1:] == (3, 64, 64)
+    for name in ("splitcifar100", "cifar100"):
+        benchmark = benchmarks.get(name)
+        options = build_options(benchmark.Options, {"resolution": "64"}, name)
+        assert benchmark(options).data_set() == CIFAR100Files(64)
 
 
 def test_nothing_is_unpickled_before_its_checksum_is_right(tmp_path: Path, monkeypatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cl_bench.benchmark import Benchmark
+from cl_bench.cli.stream_card import stream_card
 from cl_bench.errors import UserError
 from cl_bench.options import build as build_options
 from cl_bench.registry import benchmarks
@@ -36,7 +37,7 @@ def folder_benchmark(path: Path, **options: object) -> Benchmark:
 
 
 def test_class_folders_become_a_stream(colours: Path) -> None:
-    stream = folder_benchmark(colours, size=16, tasks=[2, 1]).build()
+    stream = folder_benchmark(colours, resolution=16, tasks=[2, 1]).build()
     assert stream.spec.class_names == ("blue", "green", "red")
     assert stream.spec.shape == (3, 16, 16)
     assert [task.classes for task in stream.tasks] == [(0, 1), (2,)]
@@ -45,6 +46,11 @@ def test_class_folders_become_a_stream(colours: Path) -> None:
             pixels = task.train.of((c,)).x.permute(0, 2, 3, 1).reshape(-1, 3).unique(dim=0)
             assert pixels.tolist() == [list(COLOURS[stream.spec.class_names[c]])]
             assert len(test.of((c,))) == 2
+
+
+def test_the_card_tells_how_images_are_resized(colours: Path) -> None:
+    card = stream_card(folder_benchmark(colours, resolution=16), None)
+    assert "transforms  largest centred square, resized to 16×16 by antialiased bicubic" in card
 
 
 def test_train_and_test_folders_are_kept_apart(tmp_path: Path) -> None:
@@ -69,7 +75,7 @@ def test_a_folder_runs(colours: Path, tmp_path: Path) -> None:
         quiet=True,
         output=tmp_path / "runs",
         classifier_steps=30,
-        size=16,
+        resolution=16,
         evaluators=("accuracy",),
     )
     rows = finished.rows
@@ -102,9 +108,9 @@ def test_an_unreadable_image_is_named(colours: Path, content: bytes | str) -> No
 
 
 def test_a_changed_image_is_read_again(colours: Path) -> None:
-    before = folder_benchmark(colours, size=16).build()
+    before = folder_benchmark(colours, resolution=16).build()
     Image.new("RGB", (16, 16), (9, 9, 9)).save(colours / "red" / "003.png")
-    after = folder_benchmark(colours, size=16).build()
+    after = folder_benchmark(colours, resolution=16).build()
     assert before.fingerprint != after.fingerprint
 
 
