@@ -184,6 +184,43 @@ def test_sample_i_is_the_same_in_any_company(trained, kind: str, monkeypatch) ->
     assert drawn(generator, y[:0]).shape == (0, 1, 8, 8)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_sampling_uses_the_averaged_weights(kind: str, digits: TaskStream) -> None:
+    generator, y = new(kind, digits.spec), torch.tensor([0, 1])
+    with isolated(0):
+        # A UNet begins with zeros at its end.
+        for weight in generator.averaged.net.conv_out.parameters():
+            nn.init.normal_(weight, std=0.1)
+    before = drawn(generator, y)
+    for weight in generator.net.parameters():
+        nn.init.constant_(weight, 7.0)
+    assert torch.equal(drawn(generator, y), before)
+    for weight in generator.averaged.net.conv_out.parameters():
+        nn.init.zeros_(weight)
+    assert not torch.equal(drawn(generator, y), before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_is_on_while_training_and_off_while_sampling(kind: str, digits: TaskStream) -> None:
+    generator = new(kind, digits.spec, steps=2, batch=4, dropout=0.5)
+    modes: dict[str, list[bool]] = {"training": [], "sampling": []}
+
+    def watch(network: nn.Module, into: str) -> None:
+        dropouts = [module for module in network.modules() if isinstance(module, nn.Dropout)]
+        assert dropouts
+        assert {module.p for module in dropouts} == {0.5}
+        for module in dropouts:
+            module.register_forward_pre_hook(lambda module, _: modes[into].append(module.training))
+
+    watch(generator.net, "training")
+    watch(generator.averaged, "sampling")
+    for _ in range(2):  # sampling in between must not switch it off for the next task
+        generator.fit(digits.tasks[0].train)
+        drawn(generator, torch.tensor([0, 1]))
+    assert set(modes["training"]) == {True}
+    assert set(modes["sampling"]) == {False}
+
+
 @pytest.mark.parametrize("target", ["x0", "xt"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_guidance_raises_the_guides_log_probability(trained, kind: str, target) -> None:
