@@ -20,13 +20,15 @@ from cl_bench.run_directory import find
 
 LOWER, UPPER = "lower bound", "upper bound"
 BOUNDS = {"naive": LOWER, "joint": UPPER}  # where tasks repeat their classes, naive has nothing to learn from
+# Options of strategies that can bring in data from outside the stream, and their values that bring in none.
+STREAM_ONLY = {"pretrained": False, "base": "task0"}
 
 
 @dataclass(frozen=True)
 class Line:
     """One configuration. runs: finished, one per seed, by seed; none for a bound that nobody ran.
-    options, generator: what tells it from the other lines of its strategy, as text. label: a name of its own,
-    or ""."""
+    options, generator: what tells it from the other lines of its strategy, and external data, as text.
+    label: a name of its own, or ""."""
 
     strategy: str
     runs: tuple[Run, ...]
@@ -197,7 +199,7 @@ def _labelled(lines: list[Line]) -> list[Line]:
         same_generator = [
             o for o in same_strategy if o.config.get("generator") == line.config.get("generator")
         ]
-        options = _differing(line, same_strategy, "strategy_options")
+        options = _differing(line, same_strategy, "strategy_options", always=_external(line))
         generator = _differing(line, same_generator, "generator_options")
         if len({o.config.get("device") for o in same_strategy}) > 1:
             options.append(f"device={line.config.get('device')}")
@@ -230,9 +232,15 @@ def _generator_notes(lines: list[Line]) -> list[str]:
     return notes
 
 
-def _differing(line: Line, others: list[Line], kind: str) -> list[str]:
-    """The options of `line` that are not the same in all `others`, as key=value."""
-    keys = differing([line, *others], kind)
+def _external(line: Line) -> set[str]:
+    """The options by which `line` has seen data from outside the stream: no reader may miss them."""
+    chosen = line.config.get("strategy_options", {})
+    return {key for key, without in STREAM_ONLY.items() if chosen.get(key, without) != without}
+
+
+def _differing(line: Line, others: list[Line], kind: str, always: Iterable[str] = ()) -> list[str]:
+    """The options of `line` that are not the same in all `others`, and those in `always`, as key=value."""
+    keys = differing([line, *others], kind) | set(always)
     return options_text({key: value for key, value in line.config.get(kind, {}).items() if key in keys})
 
 

@@ -138,6 +138,15 @@ def test_only_options_that_differ_are_shown(make_run: Make) -> None:
     assert column(comparison.tables([group])[0], "strategy")[1:3] == ["mixed lambda=0.5", "mixed lambda=1.0"]
 
 
+def test_external_data_are_shown_whether_lines_differ_in_them_or_not(make_run: Make) -> None:
+    chosen = {"pretrained": True, "base": "folder:faces", "start": "warm"}
+    runs = [make_run("mixed", strategy_options=chosen | {"pretrained": False, "base": "task0"})]
+    runs.append(make_run("ddgr", strategy_options=chosen))
+    (group,) = lines.groups(runs)
+    names = column(comparison.tables([group])[0], "strategy")
+    assert names[1:3] == ["ddgr pretrained=True base=folder:faces", "mixed"]
+
+
 def test_other_data_is_another_group(make_run: Make) -> None:
     found = lines.groups([make_run(), make_run(limit=10), make_run(order_seed=3)])
     assert [g.title for g in found] == [
