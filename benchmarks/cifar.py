@@ -24,14 +24,12 @@ from annotated_types import Ge
 from cl_bench import register_benchmark
 from cl_bench.augmentation import Augmentation
 from cl_bench.benchmark import Benchmark, ClassIncremental, Stationary, StationaryBenchmark
-from cl_bench.images import resized
+from cl_bench.images import RESIZED, resized
 from cl_bench.samples import Samples
 from cl_bench.stream import RealData
 from cl_bench.torchvision_set import TorchvisionSet
 
 SOURCE = "Krizhevsky 2009, cs.toronto.edu/~kriz/cifar.html; no licence stated, offered for research"
-
-
 SIZE = 32
 
 
@@ -50,7 +48,7 @@ class CIFARFiles(TorchvisionSet):
     def transforms(self) -> str:
         if self.resolution == SIZE:
             return super().transforms
-        return f"resized to {self.resolution}×{self.resolution} by antialiased bicubic interpolation"
+        return RESIZED.format(self.resolution)
 
     @property
     def official(self) -> Any:

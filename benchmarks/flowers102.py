@@ -21,7 +21,7 @@ import torch
 from cl_bench import register_benchmark
 from cl_bench.augmentation import Augmentation
 from cl_bench.benchmark import Benchmark, ClassIncremental, Stationary, StationaryBenchmark
-from cl_bench.images import decode
+from cl_bench.images import RESIZED, decode
 from cl_bench.samples import Samples
 from cl_bench.stream import RealData
 from cl_bench.torchvision_set import TorchvisionSet
@@ -40,7 +40,7 @@ class Flowers102Files(TorchvisionSet):
     name = "flowers102"
     title = "Flowers-102"
     folder = "flowers-102"
-    transforms = f"largest centred square, resized to {SIZE}×{SIZE} by antialiased bicubic interpolation"
+    transforms = f"largest centred square, {RESIZED.format(SIZE)}"
 
     @property
     def official(self) -> Any:

@@ -23,12 +23,12 @@ from cl_bench.augmentation import Augmentation
 from cl_bench.benchmark import Benchmark, StationaryBenchmark, UnknownClasses
 from cl_bench.data_set import DataSet
 from cl_bench.errors import UserError
-from cl_bench.images import decode, image_files
+from cl_bench.images import RESIZED, decode, image_files
 from cl_bench.parametrised import Parametrised
 from cl_bench.samples import Samples
 from cl_bench.stream import RealData, held_out
 
-TRANSFORMS = "largest centred square, resized to {0}×{0} by antialiased bicubic interpolation, RGB"
+TRANSFORMS = f"largest centred square, {RESIZED}, RGB"
 
 
 @dataclass(frozen=True)

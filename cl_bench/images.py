@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from cl_bench.errors import UserError
 
+RESIZED = "resized to {0}×{0} by antialiased bicubic interpolation"  # what `decode` and `resized` do
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 
