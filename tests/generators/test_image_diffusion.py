@@ -31,9 +31,9 @@ def new(kind: str, spec: StreamSpec, **options: object) -> Any:
         return cls(spec, make(**options), CPU, Progress(quiet=True))
 
 
-def posterior_mean(noisy: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
-    """E[x | α x + σ ε] for x ~ N(MEAN, STD²)."""
-    gain = alpha * STD**2 / (alpha**2 * STD**2 + sigma**2)
+def posterior_mean(noisy: Tensor, alpha: Tensor | float, sigma: Tensor | float, std: float = STD) -> Tensor:
+    """E[x | α x + σ ε] for x ~ N(MEAN, std²)."""
+    gain = alpha * std**2 / (alpha**2 * std**2 + sigma**2)
     return MEAN + gain * (noisy - alpha * MEAN)
 
 
@@ -140,6 +140,25 @@ def test_samplers_follow_an_exact_denoiser_to_its_gaussian(kind: str, options, m
         x = generator.denoise(per_sample(100), torch.zeros(100).long(), None)
     assert x.mean().item() == pytest.approx(MEAN, abs=0.01)
     assert x.std().item() == pytest.approx(STD, rel=0.1)
+
+
+@pytest.mark.parametrize("std", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("steps", [12, 20])
+@pytest.mark.parametrize("sampler", ddpm.LOG_SPACED)
+def test_few_steps_keep_the_deviation_even_of_narrow_data(
+    sampler: str, steps: int, std: float, monkeypatch
+) -> None:
+    spec = StreamSpec("image", (1, 16, 16), ("a",), 1)
+    generator = new("ddpm", spec, sampler=sampler, sampling_steps=steps)
+
+    def exact(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        return posterior_mean(x, *ddpm.signal_and_noise(t[:1] * ddpm.TIMES), std)
+
+    monkeypatch.setattr(generator, "clean", exact)
+    with isolated(0):
+        x = generator.denoise(per_sample(100), torch.zeros(100).long(), None)
+    print(f"\n{sampler}, {steps} steps, s = {std}: {x.std().item() / std:.3f} s")
+    assert x.std().item() == pytest.approx(std, rel=0.04)
 
 
 @pytest.fixture(scope="module")
