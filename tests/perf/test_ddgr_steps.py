@@ -2,7 +2,8 @@
 
 Guided replay of real CIFAR-100 by the networks and options of scale cpu of `zverev2025-cifar100`, seeds 0 to
 2, in the features of a frozen reference classifier: once by the same networks, once by whole runs of five
-tasks, the 250 steps at the 64 pixels of DDGR's release. Half an hour and an hour on two cores, by hand:
+tasks, the 250 steps at the 64 pixels of DDGR's release. There the two train with equally many operations: a
+step at 64 pixels costs four at 32. Half an hour and more than an hour on two cores, by hand:
 `uv run pytest -m perf -s tests/perf/test_ddgr_steps.py`.
 """
 
@@ -85,11 +86,11 @@ def test_a_twentieth_of_the_evaluations_is_enough(build, real_data, tmp_path: Pa
 def test_a_twentieth_of_a_balanced_run_at_64_pixels_is_enough(build, real_data, tmp_path: Path) -> None:
     """Five tasks of a class each, replay of replay and all; distances at 32 pixels, in the same features.
 
-    Fails on a CPU, as measured on 2026-11-28: a distance of 0.445 against 0.328 (docs/results.md).
+    With equally many training steps instead, a quarter of the operations, it did not hold (docs/results.md).
     """
     distance = Distance(build("splitcifar100", classes=5, tasks=5).build())
     options = asked()["options"] | {"benchmark.classes": 5, "benchmark.tasks": 5, "strategy.per_class": 10}
-    few = options | {"generator.sampling_steps": FEW}
+    few = options | {"generator.sampling_steps": FEW, "generator.steps": 4 * options["generator.steps"]}
     many = options | {
         "benchmark.resolution": 64,
         "generator.sampler": "ancestral",
@@ -111,4 +112,4 @@ def test_a_twentieth_of_a_balanced_run_at_64_pixels_is_enough(build, real_data, 
         distances[steps].append(distance(resized(replay.x, 32)))
         print(f"\nseed {seed}, {steps} steps: {counted} evaluations, Fréchet {distances[steps][-1]:.3f}")
     assert max(evaluations[FEW]) <= min(evaluations[250]) / 20
-    assert mean(distances[FEW]) <= 1.05 * mean(distances[250])
+    assert mean(distances[FEW]) <= mean(distances[250])
