@@ -48,7 +48,8 @@ COSTS = (
         "network_evaluations",
         "network evaluations",
         "",
-        "Evaluations of the generator's network to draw replay, one per image and step.",
+        "Evaluations of the generator's network to draw replay, one per image and step. Rehearsal within "
+        "training begins with the second task, and the exponent takes that for growth.",
     ),
 )
 
