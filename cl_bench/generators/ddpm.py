@@ -59,6 +59,7 @@ class DDPMOptions(ImageDiffusionOptions):
 class DDPM(ImageDiffusion):
     """Denoising diffusion of images or vectors: UNet, v-, ε- or x0-prediction, DPM-Solver++, guidance."""
 
+    version = 2
     paper = "Ho et al. 2020, arXiv 2006.11239; Nichol and Dhariwal 2021; Salimans and Ho 2022"
     Options = DDPMOptions
 
