@@ -126,17 +126,20 @@ def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Tabl
 def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
     more = further(definitions, [overall])
     names = [*standard(DRIFT, overall.columns), *(more if len(more) <= MOST_FURTHER else ())]
+    sizes = _distance_n(numbers.overall_n(run))
+    measured = sizes.notna().any()
     columns = [
         *_leading(),
         *(Column(definitions[name].heading) for name in names),
-        *(Column(heading) for heading in ("n", "training s", "sampling s (NFE)", "memory MB", "stored MB")),
+        *([Column("n")] if measured else []),
+        *(Column(heading) for heading in ("training s", "sampling s (NFE)", "memory MB", "stored MB")),
     ]
-    sizes = _distance_n(numbers.overall_n(run))
     rows = []
     for t, cost in zip(overall.index, run.costs, strict=False):
         stored = cost.get("stored_bytes")
         cells = [_beside_ideal(overall, t, name) for name in names]
-        cells.append(_cell(sizes.loc[t], 0))
+        if measured:
+            cells.append(_cell(sizes.loc[t], 0))
         cells.append(_cell(cost.get("seconds_training"), 1))
         cells.append(_sampling(cost))
         cells.append(_cell(cost.get("peak_memory_mb"), 0))
@@ -144,7 +147,8 @@ def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
         rows.append(_row(run, t, cells))
     about = captions.distances(overall.columns, extractors=definitions.extractors)
     caption = (
-        f"Over all classes seen. {about + ' ' if about else ''}n: samples on each side of a distance. "
+        f"Over all classes seen. {about + ' ' if about else ''}"
+        f"{'n: samples on each side of a distance. ' if measured else ''}"
         f"real: the same score with real training data. {captions.ARROWS}"
         f"{captions.intervals(overall)}{_slope(definitions, overall)}{_costs(run)}{_unfinished(run)}"
     )
