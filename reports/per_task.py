@@ -127,7 +127,7 @@ def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
     more = further(definitions, [overall])
     names = [*standard(DRIFT, overall.columns), *(more if len(more) <= MOST_FURTHER else ())]
     sizes = _distance_n(numbers.overall_n(run))
-    measured = sizes.notna().any()
+    measured = sizes.empty or sizes.notna().any()
     columns = [
         *_leading(),
         *(Column(definitions[name].heading) for name in names),

@@ -63,14 +63,6 @@ def test_json_of_one_run(make_run: Make) -> None:
     headings = [column["heading"] for column in drift["columns"]]
     assert drift["rows"][1]["cells"][headings.index("OTDD ↓")]["numbers"] == {"value": 0.5, "floor": 0.125}
     assert "FD ↓" not in headings, "nobody measured it"
-    assert "n" in headings
-
-
-def test_without_a_distance_no_number_of_samples_is_told(make_run: Make) -> None:
-    told = json.loads(exports.json_text(Single(make_run(otdd=None))))
-    (drift,) = (table for table in told["tables"] if table["name"] == "drift")
-    assert {"n", "OTDD ↓"}.isdisjoint(column["heading"] for column in drift["columns"])
-    assert "n: samples" not in drift["caption"]
 
 
 def test_captions_say_what_a_figure_shows(make_run: Make) -> None:

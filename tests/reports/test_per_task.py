@@ -62,10 +62,11 @@ def test_what_was_not_measured_has_no_column(make_run: Make) -> None:
     tables = per_task.tables(make_run(otdd=None))
     assert len(tables) == 2, "no tables of distances that were not measured"
     headings = [column.heading for column in tables[1].columns]
-    assert headings[:4] == ["after task", "classes", "n", "training s"]
+    assert headings[:3] == ["after task", "classes", "training s"]
+    assert "n: samples" not in tables[1].caption
     # Before the first task is finished nobody knows.
     nothing = per_task.tables(make_run(seed=1, finished=0))[1]
-    assert [column.heading for column in nothing.columns][2:6] == ["OTDD ↓", "FD ↓", "CAS ↑", "depth"]
+    assert [column.heading for column in nothing.columns][2:7] == ["OTDD ↓", "FD ↓", "CAS ↑", "depth", "n"]
 
 
 def test_distances_by_task_and_class(make_run: Make) -> None:
