@@ -146,7 +146,8 @@ def _space_evenly(scheduler: Any, steps: int) -> None:
 
     diffusers spaces evenly in time; the last step is then so long that 20 of them lose a quarter of the
     standard deviation of narrow data (tests/generators/test_image_diffusion.py has the closed form). Over
-    all times of training, ln(σ/α) would go from 9.9 to −5.0, and a third of the steps change no image.
+    all times of training, ln(σ/α) would go from 9.9 to −5.0, and more than a third of the steps change no
+    image.
     """
     table = _log_ratio().numpy()
     levels = np.linspace(np.log(LARGEST_RATIO), np.log(SMALLEST_RATIO), steps)
