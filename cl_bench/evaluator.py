@@ -63,6 +63,11 @@ class Evidence:
         self.seen = stream.seen(after_task)
 
     @property
+    def when(self) -> str:
+        """`after task 3`, or in a self-consuming loop `after generation 3`."""
+        return f"after {self.stream.spec.word} {self.after_task + 1}"
+
+    @property
     def groups(self) -> range:
         """The groups of classes learned so far: the tasks, or the one group that all tasks repeat."""
         return self.stream.groups_seen(self.after_task)

@@ -62,6 +62,11 @@ class Run:
         return bool(self.manifest.get("stationary", False))
 
     @property
+    def word(self) -> str:
+        """What its tasks are called."""
+        return "generation" if self.stationary else "task"
+
+    @property
     def spec(self) -> StreamSpec:
         """What its strategy knew of the stream, but for the augmentation. Raises UserError."""
         from cl_bench.stream import StreamSpec

@@ -128,6 +128,11 @@ class StreamSpec:
     def num_classes(self) -> int:
         return len(self.class_names)
 
+    @property
+    def word(self) -> str:
+        """What its tasks are called."""
+        return "generation" if self.stationary else "task"
+
 
 @dataclass(frozen=True)
 class Task:

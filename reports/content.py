@@ -177,10 +177,9 @@ def about_curves(group: lines.Group, name: str, known: Definitions) -> str:
     about = captions.distances([name], n, known.extractors) or (
         f"Each number rests on {n} samples." if n else ""
     )
-    along = "generation" if all(run.stationary for run in group.runs) else "task"
     return (
-        f"{known[name].heading} after each {along}, over all classes seen, {group.title}. Line: mean over "
-        f"seeds; band: ± sample standard deviation{beside}; n = {_seed_numbers(group)}. {about}"
+        f"{known[name].heading} after each {group.word}, over all classes seen, {group.title}. Line: mean "
+        f"over seeds; band: ± sample standard deviation{beside}; n = {_seed_numbers(group)}. {about}"
     ).rstrip()
 
 

@@ -31,11 +31,10 @@ def shown_tasks(tasks: int) -> list[int]:
 
 def _course(group: Group, definitions: Definitions, name: str, label: str) -> Table:
     definition, shown = definitions[name], shown_tasks(group.num_tasks)
-    along = "generation" if all(run.stationary for run in group.runs) else "task"
     columns = [
         *leading(),
         *(
-            Column(str(t + 1), group=f"{definition.heading} after {along}", flat=f"{along} {t + 1}")
+            Column(str(t + 1), group=f"{definition.heading} after {group.word}", flat=f"{group.word} {t + 1}")
             for t in shown
         ),
     ]
@@ -52,10 +51,10 @@ def _course(group: Group, definitions: Definitions, name: str, label: str) -> Ta
     n = captions.span(n for run in group.runs for n in numbers.sizes(run, name, "all"))
     about = captions.distances([name], n, definitions.extractors)
     caption = (
-        f"{definition.heading} after each {along}, over all classes seen. {spread(len(shown))}"
-        f"{left_out(len(shown), group.num_tasks, along)}{' ' + about if about else ''}"
+        f"{definition.heading} after each {group.word}, over all classes seen. {spread(len(shown))}"
+        f"{left_out(len(shown), group.num_tasks, group.word)}{' ' + about if about else ''}"
     )
-    what = f"{definition.title} after each {along}: {group.title}"
+    what = f"{definition.title} after each {group.word}: {group.title}"
     return Table(label, what, tuple(columns), tuple(rows), caption)
 
 

@@ -155,8 +155,7 @@ def curves(
     name, word = ideal(definition.name, beside) or ("", "")
     floors = [over_seeds.mean_over_runs(group, name, t) for t in range(group.num_tasks)]
     with styled():
-        stationary = all(run.stationary for run in group.runs)
-        figure, ax = axes(definition, group.num_tasks, "after generation" if stationary else "after task")
+        figure, ax = axes(definition, group.num_tasks, f"after {group.word}")
         x = np.arange(group.num_tasks) + 1
         marked = max(1, group.num_tasks // MOST_MARKERS)
         labels = line_labels([line for line, _ in known])

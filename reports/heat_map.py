@@ -90,7 +90,7 @@ def heat_map(group: Group, definition: Definition) -> Figure | None:
             image = _draw(ax, mixes, values, norm)
             if len(found) > 1:
                 ax.set_title(mixes.generator)
-        all_axes[-1].set_xlabel("after generation" if group.runs[0].stationary else "after task")
+        all_axes[-1].set_xlabel(f"after {group.word}")
         bar = figure.colorbar(image, ax=all_axes, fraction=0.05, pad=0.03, format="%g")
         bar.ax.yaxis.set_minor_formatter(NullFormatter())
         if isinstance(norm, LogNorm):

@@ -65,6 +65,11 @@ class Group:
     def runs(self) -> list[Run]:
         return [run for line in self.lines for run in line.runs]
 
+    @property
+    def word(self) -> str:
+        """What its tasks are called."""
+        return self.runs[0].word
+
 
 def groups(runs: list[Run]) -> list[Group]:
     """Sort `runs` into groups, add their bounds, and say what is left out."""

@@ -148,11 +148,6 @@ class RunSection:
     def _versions(self, components: bool) -> dict[str, str]:
         return {k: v for k, v in self.run.manifest["versions"].items() if (":" in k) == components}
 
-    @property
-    def word(self) -> str:
-        """What its tasks are called."""
-        return "generation" if self.run.stationary else "task"
-
     @cached_property
     def notes(self) -> list[str]:
         """What a reader must know of a run that an older version made."""
@@ -181,7 +176,7 @@ class RunSection:
         names = self._class_names
         labels = 1 + max((int(one.y.max()) for one in found.values()), default=-1)
         names += map(str, range(len(names), labels))
-        titles = {t: f"after {self.word} {t + 1} of {self.run.num_tasks}" for t in found}
+        titles = {t: f"after {self.run.word} {t + 1} of {self.run.num_tasks}" for t in found}
         return scatter(found, names, titles, int(POINT_BYTES * self._share))
 
     @cached_property
@@ -198,12 +193,12 @@ class RunSection:
         """Distances of classes after each task shown; drawn where the page is about this run alone."""
         read = {t: label_matrix.read(self.run.directory.task(t)) for t in self._shown if self._every_task}
         found = {t: matrix for t, matrix in read.items() if matrix is not None}
-        figure = label_matrix.maps(found, self._class_names, self.word)
+        figure = label_matrix.maps(found, self._class_names, self.run.word)
         if figure is None:
             return None
         width = round(figure.get_size_inches()[0] * PIXELS_PER_INCH)
         return Picture(
-            label_matrix.caption(found, self.word), label_matrix.png(figure), wide=True, width=width
+            label_matrix.caption(found, self.run.word), label_matrix.png(figure), wide=True, width=width
         )
 
     @property
@@ -216,7 +211,7 @@ class RunSection:
         found = list(self._pictures[1])
         if self._every_task and len(self._shown) < self._done:
             numbers_shown = ", ".join(str(t + 1) for t in self._shown)
-            found.append(f"Of {self._done} {self.word}s these are shown: {numbers_shown}.")
+            found.append(f"Of {self._done} {self.run.word}s these are shown: {numbers_shown}.")
         if self.scatter is None and any(self._has(embedding.FILE)):
             found.append(f"UMAPs are left out, to keep this page light: see cl-bench report {self.run.path}")
         return found

@@ -94,7 +94,7 @@ def _accuracy(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Tabl
     matrix, of_task = numbers.per_task(run, MATRIX), definitions[MATRIX]
     ends = numbers.ends_on_task(run, MATRIX)
     columns = [
-        *_leading(),
+        *_leading(run),
         *(
             Column(str(i + 1), group=f"{of_task.heading} on task", flat=f"task {i + 1}")
             for i in range(matrix.shape[1])
@@ -129,7 +129,7 @@ def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
     sizes = _distance_n(numbers.overall_n(run))
     measured = sizes.empty or sizes.notna().any()
     columns = [
-        *_leading(),
+        *_leading(run),
         *(Column(definitions[name].heading) for name in names),
         *([Column("n")] if measured else []),
         *(Column(heading) for heading in ("training s", "sampling s (NFE)", "memory MB", "stored MB")),
@@ -159,7 +159,7 @@ def _distance_by_task(run: Run, definitions: Definitions, by_task: pd.DataFrame)
     heading = definitions[OTDD].heading
     floors, ends = numbers.per_task(run, f"{OTDD}:floor"), numbers.ends_on_task(run, OTDD)
     columns = [
-        *_leading(),
+        *_leading(run),
         *(
             Column(str(i + 1), group=f"{heading} (floor) on task", flat=f"task {i + 1}")
             for i in range(run.num_tasks)
@@ -201,15 +201,15 @@ def _distance_by_class(run: Run, definitions: Definitions) -> Table:
         rows.append(Row((Cell(title), *cells)))
     n = captions.span(numbers.sizes(run, OTDD, "class", last))
     about = captions.distances(shown, n, definitions.extractors)
-    caption = f"Each class after task {last + 1}, floor in brackets. {about}"
-    title = f"{definitions[OTDD].title} by class, after task {last + 1}"
+    caption = f"Each class after {run.word} {last + 1}, floor in brackets. {about}"
+    title = f"{definitions[OTDD].title} by class, after {run.word} {last + 1}"
     return Table("otdd-by-class", title, tuple(columns), tuple(rows), caption)
 
 
 def _further(run: Run, definitions: Definitions, overall: pd.DataFrame, names: list[str]) -> Table:
     columns = [
         Column("metric", numeric=False),
-        *(Column(str(t + 1), group="after task", flat=f"task {t + 1}") for t in overall.index),
+        *(Column(str(t + 1), group=f"after {run.word}", flat=f"{run.word} {t + 1}") for t in overall.index),
         Column("name", numeric=False),
     ]
     rows = []
@@ -223,8 +223,8 @@ def _further(run: Run, definitions: Definitions, overall: pd.DataFrame, names: l
     return Table("further", "Further metrics", tuple(columns), tuple(rows), caption)
 
 
-def _leading() -> list[Column]:
-    return [Column("after task"), Column("classes", numeric=False)]
+def _leading(run: Run) -> list[Column]:
+    return [Column(f"after {run.word}"), Column("classes", numeric=False)]
 
 
 def _row(run: Run, t: int, cells: list[Cell]) -> Row:

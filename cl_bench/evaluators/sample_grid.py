@@ -38,7 +38,7 @@ def write(evidence: Evidence, real: Samples, replay: Samples) -> None:
     lines = []
     for title, part in (("real (test)", real), ("replay", replay)):
         for i, text in enumerate(encoding.decode(part.x[:BLOCKS]), start=1):
-            lines += [f"=== {title} {i}, after task {evidence.after_task + 1}", text, ""]
+            lines += [f"=== {title} {i}, {evidence.when}", text, ""]
     (evidence.folder / "samples.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
@@ -51,7 +51,7 @@ def draw(evidence: Evidence, real: Samples, replay: Samples) -> None:
     axes = figure.subplots(1, 2)
     for ax, title, part in zip(axes, ("real (test)", "replay"), (real, replay), strict=True):
         ax.imshow(tiles(part, seen, COLUMNS).numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        ax.set_title(f"{title}, after task {evidence.after_task + 1}", fontsize=9)
+        ax.set_title(f"{title}, {evidence.when}", fontsize=9)
         ax.set_xticks([])
         ax.tick_params(length=0, labelsize=8)
         ax.spines[:].set_visible(False)

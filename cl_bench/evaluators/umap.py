@@ -196,7 +196,7 @@ def draw(
         ax.scatter(dots[:, 0], dots[:, 1], s=36, color=palette[c], alpha=0.3, linewidths=0)
         ax.scatter(crosses[:, 0], crosses[:, 1], s=12, color=palette[c], marker="x", linewidths=0.8)
     ax.set_title(
-        f"After task {evidence.after_task + 1}: real (dots, n = {len(real)}), "
+        f"{evidence.when.capitalize()}: real (dots, n = {len(real)}), "
         f"replay (crosses, n = {len(replay)})\n"
         f"UMAP of features ({evidence.extractors[0].title})\n{how.sentence}",
         fontsize=8,

@@ -158,7 +158,7 @@ def test_preserving_a_tenth(text_run) -> None:
 def test_text_is_there_to_read(text_run) -> None:
     run = text_run(generations=1)
     text = (run.path / "task_00" / "samples.txt").read_text(encoding="utf-8")
-    assert "=== real (test) 1, after task 1" in text
+    assert "=== real (test) 1, after generation 1" in text
     assert "green bottles" in text.partition("=== replay 1")[0]
     assert text.count("===") == 10
 

@@ -33,6 +33,14 @@ def test_drift_has_floor_ceiling_and_costs(make_run: Make) -> None:
     assert "frozen reference classifier" in drift.caption
 
 
+def test_tasks_of_a_loop_are_generations(make_run: Make) -> None:
+    run = make_run(extra=tuple((f"extra{k}", f"extra {k}", None, 0.5) for k in range(9)))
+    run.manifest["stationary"] = True
+    accuracy, drift, *_, further = per_task.tables(run)
+    assert accuracy.columns[0].alone == drift.columns[0].alone == "after generation"
+    assert "generation 3" in [column.alone for column in further.columns]
+
+
 def test_sampling_is_a_cost_of_its_own(make_run: Make) -> None:
     costs = {"seconds_sampling": 3.14, "network_evaluations": 14_400, "peak_memory_mb": 812.6}
     run = make_run(costs=costs | {"peak_memory_of": "process"})
