@@ -89,7 +89,7 @@ def test_a_twentieth_of_a_balanced_run_at_64_pixels_is_enough(
 ) -> None:
     """Five tasks of a class each, replay of replay and all; distances at 32 pixels, in the same features.
 
-    With equally many steps it failed, with version 1 of `ddpm` (docs/results.md).
+    With equally many steps it fails (docs/results.md).
     """
     distance = Distance(build("splitcifar100", classes=5, tasks=5).build())
     options = asked()["options"] | {"benchmark.classes": 5, "benchmark.tasks": 5, "strategy.per_class": 10}
