@@ -146,13 +146,15 @@ def _drift(run: Run, definitions: Definitions, overall: pd.DataFrame) -> Table:
         cells.append(_cell(None if stored is None else stored / 1e6, 1))
         rows.append(_row(run, t, cells))
     about = captions.distances(overall.columns, extractors=definitions.extractors)
-    caption = (
+    scores = (
         f"Over all classes seen. {about + ' ' if about else ''}"
         f"{'n: samples on each side of a distance. ' if measured else ''}"
         f"real: the same score with real training data. {captions.ARROWS}"
-        f"{captions.intervals(overall)}{_slope(definitions, overall)}{_costs(run)}{_unfinished(run)}"
+        f"{captions.intervals(overall)}{_slope(definitions, overall)}"
     )
-    return Table("drift", "Drift of the replayed data", tuple(columns), tuple(rows), caption)
+    caption = f"{scores if names else ''}{_costs(run)}{_unfinished(run)}".lstrip()
+    title = "Drift of the replayed data" if names else "Cost"
+    return Table("drift", title, tuple(columns), tuple(rows), caption)
 
 
 def _distance_by_task(run: Run, definitions: Definitions, by_task: pd.DataFrame) -> Table:
