@@ -67,9 +67,8 @@ class GenerateVerb(Verb):
         with progress.phase(f"{len(y)} samples"), isolated(arguments.seed, "generate"):
             samples = Samples(strategy.sample(y), y, y.clone().apply_(strategy.depth))
         (write_npz if out.suffix == ".npz" else write_folder)(out, samples, names)
-        print(
-            f"{len(y)} samples of {len(classes)} classes, after {run.word} {task + 1} of {run.num_tasks}: {out}"
-        )
+        when = f"after {run.word} {task + 1} of {run.num_tasks}"
+        print(f"{len(y)} samples of {len(classes)} classes, {when}: {out}")
         return 0
 
 
