@@ -34,6 +34,7 @@ ANNOTATED_TASKS = 10
 LOG_ABOVE = 4
 MOST_MARKERS = 20
 FEW_LINES = 4  # more bands than these would hide each other
+MANY_LINES, TALL = 8, 1.6  # more lines than these need so many times the height
 LEGEND_CHARACTERS = 46
 
 _STYLE: Any = {
@@ -156,6 +157,8 @@ def curves(
     floors = [over_seeds.mean_over_runs(group, name, t) for t in range(group.num_tasks)]
     with styled():
         figure, ax = axes(definition, group.num_tasks, f"after {group.word}")
+        if len(known) > MANY_LINES:
+            figure.set_figheight(TALL * AXES_INCHES)
         x = np.arange(group.num_tasks) + 1
         marked = max(1, group.num_tasks // MOST_MARKERS)
         labels = line_labels([line for line, _ in known])
@@ -187,7 +190,7 @@ def curves(
             _scale(ax, definition, means)
         else:
             _logarithmic(ax, definition, means)
-        legend(figure, ax)
+        legend(figure, ax, by_end=len(known) > FEW_LINES)
     return figure
 
 
@@ -265,14 +268,19 @@ def _label(line: Line, with_generator: bool) -> str:
     return printable(" ".join(part for part in parts if part))
 
 
-def legend(figure: Figure, ax: Axes) -> None:
-    """Below the axes, which keep their height: in columns as far as they fit, long names on several lines."""
+def legend(figure: Figure, ax: Axes, by_end: bool = False) -> None:
+    """Below the axes, which keep their height: in columns as far as they fit, long names on several lines.
+
+    by_end: in the order of the lines' last values, the highest first, for eyes that go from line to name."""
     handles, labels = ax.get_legend_handles_labels()
+    if by_end:
+        place = np.argsort([-last_value(handle) for handle in handles], kind="stable")
+        handles, labels = [handles[i] for i in place], [labels[i] for i in place]
     characters = round(LEGEND_CHARACTERS * figure.get_figwidth() / INCHES)
     columns = min(max(1, characters // (max(map(len, labels)) + 4)), 4, len(labels))
     labels = ["\n".join(textwrap.wrap(label, LEGEND_CHARACTERS, break_on_hyphens=False)) for label in labels]
     rows = -(-sum(label.count("\n") + 1 for label in labels) // columns)
-    figure.set_figheight(AXES_INCHES + LEGEND_ROW_INCHES * rows)
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW_INCHES * rows)
     figure.legend(
         handles,
         labels,
@@ -282,3 +290,9 @@ def legend(figure: Figure, ax: Axes) -> None:
         handlelength=2.6,
         borderpad=0,
     )
+
+
+def last_value(line: Any) -> float:
+    """Of a Line2D; −∞ where it is empty."""
+    values = np.asarray(line.get_ydata(), dtype=float)
+    return float(values[np.isfinite(values)][-1]) if np.isfinite(values).any() else -np.inf

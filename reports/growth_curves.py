@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
-from cl_bench.reports.figures import INCHES, WIDE_INCHES, legend, line_labels, styled
+from cl_bench.reports.figures import AXES_INCHES, INCHES, WIDE_INCHES, legend, line_labels, styled
 from cl_bench.reports.growth import COSTS, Cost, after_task, grows, seen
 from cl_bench.reports.lines import Group, Line
 from cl_bench.reports.looks import GREY, Look
@@ -29,7 +29,7 @@ def growth_curves(group: Group, look: Mapping[Line, Look]) -> Figure | None:
     classes = np.array(seen(group.runs[0]))
     with styled():
         width = WIDE_INCHES if len(found) > 1 else INCHES
-        figure = Figure(figsize=(width, 2.1), layout="constrained")
+        figure = Figure(figsize=(width, AXES_INCHES), layout="constrained")
         panels = figure.subplots(1, len(found), squeeze=False)[0]
         labels = line_labels([line for line in group.lines if line.runs])
         for ax, (cost, lines) in zip(panels, found.items(), strict=True):
