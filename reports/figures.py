@@ -222,7 +222,7 @@ def for_page(png: bytes) -> bytes:
         width, height = (round(PAGE_SCALE * side) for side in picture.size)
         small = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    few = small.quantize(PAGE_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few = small.quantize(PAGE_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few.save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
