@@ -22,6 +22,7 @@ from cl_bench.real_features import Classes, Distances, RealFeatures
 from cl_bench.rows import ENDS, EXTRACTOR, Ends, Measurement, Metric, Row
 from cl_bench.samples import Samples
 from cl_bench.stream import Modality, TaskStream
+from cl_bench.task_word import task_word
 
 Need = Literal["predictions", "samples", "features", "classes", "law"]
 Side = Literal["real", "floor", "replay"]
@@ -65,7 +66,7 @@ class Evidence:
     @property
     def when(self) -> str:
         """`after task 3`, or in a self-consuming loop `after generation 3`."""
-        return f"after {self.stream.spec.word} {self.after_task + 1}"
+        return f"after {task_word(self.stream.spec.stationary)} {self.after_task + 1}"
 
     @property
     def groups(self) -> range:

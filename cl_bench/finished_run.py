@@ -14,6 +14,7 @@ from cl_bench.defaults import DEFAULT_OUTPUT
 from cl_bench.errors import UserError
 from cl_bench.registry import reports
 from cl_bench.run_directory import REPLAY, SAMPLES, RunDirectory, find, locate
+from cl_bench.task_word import task_word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +65,7 @@ class Run:
     @property
     def word(self) -> str:
         """What its tasks are called."""
-        return "generation" if self.stationary else "task"
+        return task_word(self.stationary)
 
     @property
     def spec(self) -> StreamSpec:

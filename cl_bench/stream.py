@@ -128,11 +128,6 @@ class StreamSpec:
     def num_classes(self) -> int:
         return len(self.class_names)
 
-    @property
-    def word(self) -> str:
-        """What its tasks are called."""
-        return "generation" if self.stationary else "task"
-
 
 @dataclass(frozen=True)
 class Task:

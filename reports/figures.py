@@ -34,7 +34,7 @@ ANNOTATED_TASKS = 10
 LOG_ABOVE = 4
 MOST_MARKERS = 20
 FEW_LINES = 4  # more bands than these would hide each other
-MANY_LINES, TALL = 8, 1.6  # more lines than these need so many times the height
+MANY_LINES, TALL_INCHES = 8, 3.4  # more lines than these need so much height
 LEGEND_CHARACTERS = 46
 
 _STYLE: Any = {
@@ -102,7 +102,7 @@ def accuracy_matrix(run: Run, definition: Definition) -> Figure | None:
             axis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
         ax.tick_params(length=0)
         ax.set_xlabel("on task")
-        ax.set_ylabel("after task")
+        ax.set_ylabel(f"after {run.word}")
         bar = figure.colorbar(image, ax=ax, fraction=0.05, pad=0.03)
         bar.set_label(printable(definition.heading))
         bar.outline.set_visible(False)
@@ -115,7 +115,7 @@ def drift(run: Run, definition: Definition) -> Figure | None:
     if definition.name not in overall.columns or overall[definition.name].isna().all():
         return None
     with styled():
-        figure, ax = axes(definition, run.num_tasks)
+        figure, ax = axes(definition, run.num_tasks, f"after {run.word}")
         x = overall.index.to_numpy() + 1
         values = overall[definition.name].to_numpy(dtype=float)
         ax.plot(x, values, color=PALETTE[0], marker=MARKERS[0], label="real vs replay")
@@ -156,9 +156,8 @@ def curves(
     name, word = ideal(definition.name, beside) or ("", "")
     floors = [over_seeds.mean_over_runs(group, name, t) for t in range(group.num_tasks)]
     with styled():
-        figure, ax = axes(definition, group.num_tasks, f"after {group.word}")
-        if len(known) > MANY_LINES:
-            figure.set_figheight(TALL * AXES_INCHES)
+        inches = AXES_INCHES if len(known) <= MANY_LINES else TALL_INCHES
+        figure, ax = axes(definition, group.num_tasks, f"after {group.word}", inches)
         x = np.arange(group.num_tasks) + 1
         marked = max(1, group.num_tasks // MOST_MARKERS)
         labels = line_labels([line for line, _ in known])
@@ -231,8 +230,8 @@ def for_page(png: bytes) -> bytes:
 _METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
-def axes(definition: Definition, tasks: int, along: str = "after task") -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(INCHES, AXES_INCHES), layout="constrained")
+def axes(definition: Definition, tasks: int, along: str, inches: float = AXES_INCHES) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(INCHES, inches), layout="constrained")
     ax = figure.subplots()
     ax.grid(axis="y", color="#e3e3e3", linewidth=0.5)
     ax.set_axisbelow(True)
