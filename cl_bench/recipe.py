@@ -52,8 +52,9 @@ class Scale:
     time: what it takes with the default seeds and on what, and whether that was measured. says: what verdicts
     at this scale tell of the paper. seeds: default number. benchmark, generator: of runs that name none
     themselves (the generator only of strategies that use one). generator_for: of some strategies, by their
-    names, instead. strategies, benchmarks, generators: options by name of what has them. evaluators,
-    extractors: None for the default ones. constants: arguments of closed forms.
+    names, instead. strategies, benchmarks, generators: options by name of what has them; a strategy's
+    "generator.steps" is its generator's, there alone. evaluators, extractors: None for the default ones.
+    constants: arguments of closed forms.
     """
 
     time: str

@@ -227,11 +227,16 @@ def arguments(configuration: Configuration, scale: Scale) -> dict[str, Any]:
     if used is None and strategy.uses_generator:
         used = registry.benchmarks.get(benchmark_name).generator
     by_kind = {
-        "strategy": options_of(strategy.name, scale.strategies),
         "benchmark": options_of(benchmark_name, scale.benchmarks),
         "generator": options_of(used or NO_GENERATOR, scale.generators),
+        # Last, for its "generator.steps" is said of this strategy alone.
+        "strategy": options_of(strategy.name, scale.strategies),
     }
-    of_scale = {f"{kind}.{key}": value for kind, given in by_kind.items() for key, value in given.items()}
+    of_scale = {
+        key if "." in key else f"{kind}.{key}": value
+        for kind, given in by_kind.items()
+        for key, value in given.items()
+    }
     return {
         "strategy": configuration.strategy,
         "benchmark": benchmark_name,

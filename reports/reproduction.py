@@ -84,7 +84,7 @@ class ClaimsContent(Content):
         beside += "; black dots: closed form" if theory else ""
         about = captions.distances([name], extractors=self._known.extractors)
         caption = (
-            f"{self._known[name].heading} after each task, over all classes seen"
+            f"{self._known[name].heading} after each {group.word}, over all classes seen"
             f"{f', {group.title}' if several else ''}. Line: mean over seeds; "
             f"band: ± sample standard deviation{beside}; n = {n}. {about}"
         )

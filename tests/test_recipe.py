@@ -108,6 +108,15 @@ def test_a_scale_gives_each_run_its_options_and_no_generator_to_who_makes_nothin
     assert asked["avalanche:EWC"]["options"] == benchmark | {"strategy.batch": 16}
 
 
+def test_a_strategy_of_a_scale_may_have_other_options_of_its_generator(load) -> None:
+    given = {"classifier_steps": 10, "generator.covariance": "map"}
+    recipe = load(put(valid(), "scales.smoke.strategies.mixed", given))
+    asked = {c.label: arguments(c, recipe.scales["smoke"])["options"] for c in recipe.configurations}
+    assert asked["mixed 1"]["generator.covariance"] == "map"
+    assert asked["mixed 1"]["strategy.classifier_steps"] == 10
+    assert asked["bootstrap"]["generator.covariance"] == "mle"
+
+
 def test_metrics_are_in_the_features_of_the_scale(load) -> None:
     values, used_at = valid(), {"smoke": ["classifier"], "cpu": ["pca:8", "pixels"]}
     smoke = values["scales"]["smoke"]
@@ -229,6 +238,7 @@ def test_unknown_names_have_a_nearest() -> None:
 
 def test_the_recipes_that_the_project_promises_are_there() -> None:
     promised = {
+        *(f"replay-{name}" for name in ("cifar100", "flowers102")),
         *(f"bertrand2024-{name}" for name in ("gaussian", "stability", "toy")),
         *(
             f"shumailov2023-{name}"
