@@ -87,7 +87,12 @@ class Checkpoint:
 
     def save_now_and_then(self, done: int) -> None:
         """Save after `done` steps, unless the last time was a moment ago."""
-        if self.path is None or working().index or time.perf_counter() - self.saved < CHECKPOINT_SECONDS:
+        if time.perf_counter() - self.saved >= CHECKPOINT_SECONDS:
+            self.save(done)
+
+    def save(self, done: int) -> None:
+        """Save after `done` steps."""
+        if self.path is None or working().index:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         parts: dict[str, State] = {"random": {"cpu": torch.get_rng_state()}}

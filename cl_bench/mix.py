@@ -109,18 +109,23 @@ def repeated(samples: Samples, counts: dict[int, int]) -> Samples:
     present = samples.counts()
     if all(n >= counts.get(c, 0) for c, n in present.items()):
         return samples
-    return concat(_tiled(samples.of((c,)), counts.get(c, 0)) for c in present)
+    return concat(_repeated_to(samples.of((c,)), counts.get(c, 0)) for c in present)
 
 
 def with_share(a: Samples, b: Samples, share: float) -> tuple[Samples, Samples]:
-    """Both, neither of them empty, one of them repeated, so that `a` makes up `share` of the whole, 0 < share
-    < 1, up to rounding."""
+    """Both, neither of them empty and each sorted by class, one of them repeated, so that `a` makes up
+    `share` of the whole, 0 < share < 1, and each class as much of its set as before, up to rounding."""
     wanted = round(len(b) * share / (1 - share))
     if wanted >= len(a):
-        return _tiled(a, wanted), b
-    return a, _tiled(b, round(len(a) * (1 - share) / share))
+        return _stretched(a, wanted), b
+    return a, _stretched(b, round(len(a) * (1 - share) / share))
 
 
-def _tiled(samples: Samples, n: int) -> Samples:
+def _repeated_to(samples: Samples, n: int) -> Samples:
     """`samples`, from the front again until there are n."""
     return samples[torch.arange(max(n, len(samples))) % len(samples)]
+
+
+def _stretched(samples: Samples, n: int) -> Samples:
+    """`samples`, each repeated in its place, until there are n: as often as any other but for one."""
+    return samples[torch.arange(n) * len(samples) // n]

@@ -158,13 +158,17 @@ class BrainInspiredReplay(Strategy):
         old = sorted(self.depths)
         previous = copy.deepcopy(self.net).requires_grad_(False) if old else None
         seen = torch.tensor(sorted({*old, *new.classes}), device=self.device)
-        x, y = self._inputs(new.x).to(self.device), new.y.to(self.device)
 
         optimiser = torch.optim.Adam(self.net.parameters(), options.learning_rate, fused=True)
         guard = LossGuard(self.name)
         record = TrainingRecord(self.name, options.steps, options.batch)
-        checkpoint = Checkpoint({"net": self.net, "record": record}, {"net": optimiser}, self.device)
+        modules = {"net": self.net, "record": record}
+        if self.features is not None:
+            # A killed task trains them once more, on a GPU not quite to the same ones.
+            modules["features"] = self.features.body
+        checkpoint = Checkpoint(modules, {"net": optimiser}, self.device)
         done = checkpoint.restore()
+        x, y = self._inputs(new.x).to(self.device), new.y.to(self.device)
         record.begin(done)
         for step in self.progress.steps(options.steps, self.name, done, options.batch):
             of_new = of_replay = None

@@ -77,7 +77,7 @@ class DDGROptions(TrainingOptions):
 class DDGR(ReplayStrategy):
     """Diffusion replay of old classes under guidance of the old classifier."""
 
-    version = 2
+    version = 3
     paper = "Gao and Liu 2023, DDGR, ICML 2023, PMLR 202:10744-10763"
     needs = "a generator that can be guided"
     stores = "the replay set"
@@ -127,7 +127,8 @@ class DDGR(ReplayStrategy):
             return kept
         replay = self._draw(counts)
         if options.labels == "hard":
-            replay = Samples(replay.x, self._probabilities(replay.x).argmax(1), replay.depth)
+            y = self._probabilities(replay.x).argmax(1)
+            replay = Samples(replay.x, y, y.clone().apply_(self.depth))
         return replay if kept is None else concat([kept, replay])
 
     def sample(self, labels: Tensor) -> Tensor:

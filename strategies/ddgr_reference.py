@@ -67,8 +67,8 @@ class DDGRReferenceOptions(ClassifierOptions):
     """scale s of the classifier's gradient (release: 1)"""
     guide_on: Literal["xt", "x0"] = "xt"
     """what the guide reads: the noisy image, or the denoised estimate"""
-    per_class: Annotated[int, Ge(2)] = 20
-    """replayed samples per old class, a fifth of them for validation (release: 20)"""
+    per_class: Annotated[int, Ge(3)] = 20
+    """replayed samples per old class, about a fifth of them for validation (release: 20)"""
     classifier_epochs: Annotated[int, Gt(0)] = 100
     """largest number of epochs of the classifier per task (release: 100)"""
     classifier_batch: Annotated[int, Gt(0)] = 256

@@ -22,7 +22,7 @@ for in equal numbers of all seen classes and then labelled by the solver. The lo
 the solver draws each sample, which is eq. 2 in expectation. Replay is drawn once per task, as many samples as
 old classes had real ones unless `per_class` is given; for the generator's set they are repeated or left out
 until the share is r. Networks go on from their present weights unless `start=fresh`. A sample is as deep
-as its generator made the class it was asked for. Where evaluators ask for more samples of a class than the
+as the class that it is labelled as. Where evaluators ask for more samples of a class than the
 replay set has, those carry the class they were asked for. The paper's text could not be had here, so its
 equation was not checked against it; no constant is taken from it.
 """
@@ -59,6 +59,7 @@ class DGROptions(TrainingOptions):
 class DGR(Strategy):
     """Deep generative replay: the old solver labels what the old generator makes."""
 
+    version = 2
     paper = "Shin, Lee, Kim, Kim 2017, NeurIPS, arXiv 1705.08690"
     needs = "a generator"
     stores = "the replay set, with the solver's labels"
@@ -106,7 +107,7 @@ class DGR(Strategy):
         with self.progress.phase(f"replay: {len(asked)} samples"):
             x = self.sample(asked)
         y = asked if self.options.labels == "requested" else self._preferred(x)
-        return Samples(x, y, asked.clone().apply_(self.depth))
+        return Samples(x, y, y.clone().apply_(self.depth))
 
     def _preferred(self, x: Tensor) -> Tensor:
         """The solver's choice among the seen classes, (n,) int64."""
@@ -127,6 +128,9 @@ class DGR(Strategy):
 
     def predict(self, x: Tensor) -> Tensor:
         return self.solver.predict(x)
+
+    def latent(self, x: Tensor) -> Tensor:
+        return self.solver.features(x)
 
     def sample(self, labels: Tensor) -> Tensor:
         return self.generator.sample(labels)

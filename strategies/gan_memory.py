@@ -345,9 +345,12 @@ class GANMemory(Strategy):
     def state_dict(self) -> State:
         state = prefixed("classifier", self.classifier.state_dict())
         if self.net is not None and self.critic is not None and self.bank is not None:
-            # As a resnet-gan's: another run can take this one's base.
-            base = prefixed("averaged", self.net.state_dict()) | prefixed("critic", self.critic.state_dict())
-            state |= prefixed("generator", base) | prefixed("style", self.bank.state_dict())
+            # The base as a resnet-gan's: another run can take it.
+            generator = prefixed("averaged", self.net.state_dict())
+            generator |= prefixed("critic", self.critic.state_dict()) | prefixed(
+                "style", self.bank.state_dict()
+            )
+            state |= prefixed("generator", generator)
         return state | from_numbers("task_of", self.task_of) | from_numbers("real_counts", self.real_counts)
 
     def load_state_dict(self, state: State) -> None:
@@ -356,6 +359,6 @@ class GANMemory(Strategy):
         if saved:
             self._freeze(*self._networks(saved))
             assert self.bank is not None
-            self.bank.load_state_dict(under("style", state))
+            self.bank.load_state_dict(under("style", saved))
         self.task_of = to_numbers("task_of", state)
         self.real_counts = to_numbers("real_counts", state)

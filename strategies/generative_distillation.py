@@ -61,7 +61,10 @@ class GenerativeDistillation(ReplayStrategy):
     paper = "Masip et al. 2023, arXiv 2311.14028"
     needs = "a generator that can be distilled: ddpm, edm, flow"
     stores = "the replay set, for the classifier; while training, a frozen copy of the generator"
-    cost = "drawing the replay set, once a task; in each generator step `teacher_steps` + 1 more evaluations"
+    cost = (
+        "drawing the replay set, once a task; in each generator step a batch of the teacher, of "
+        "`teacher_steps` evaluations, on which teacher and student are compared"
+    )
     limits = "takes ddpm, edm and flow only, and no loop"
     Options = GenerativeDistillationOptions
     default_generator = "ddpm"

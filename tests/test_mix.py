@@ -89,3 +89,12 @@ def test_share_of_two_sets_by_repeating_one(share: float, expected: tuple[int, i
     a, b = (Samples.real(torch.arange(n), torch.zeros(n).long()) for n in (30, 10))
     a, b = with_share(a, b, share)
     assert (len(a), len(b)) == expected
+
+
+def test_repeating_a_set_for_its_share_favours_no_class() -> None:
+    """Sets are sorted by class: one and a half times them is one and a half times each class."""
+    y = torch.arange(4).repeat_interleave(10)
+    a, b = with_share(Samples.real(torch.arange(40), y), Samples.real(torch.zeros(20), y[:20]), 0.75)
+    assert a.counts() == {0: 15, 1: 15, 2: 15, 3: 15}
+    assert a.x.bincount().unique().tolist() == [1, 2]
+    assert len(b) == 20

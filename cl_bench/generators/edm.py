@@ -43,6 +43,7 @@ class EDMOptions(ImageDiffusionOptions):
 class EDM(ImageDiffusion):
     """Diffusion of images or vectors with Karras preconditioning and a deterministic Heun sampler."""
 
+    version = 2
     paper = "Karras et al. 2022, arXiv 2206.00364"
     Options = EDMOptions
     vector_std = SIGMA_DATA

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -27,7 +28,7 @@ import torch
 from annotated_types import Ge, Gt, Interval
 from torch import Tensor, nn
 
-from cl_bench.costs import evaluated
+from cl_bench.costs import evaluated, sampling
 from cl_bench.errors import UserError
 from cl_bench.generator import Distillable, Distillation, Guide
 from cl_bench.generators.point_network import PointNetwork
@@ -129,7 +130,8 @@ class ImageDiffusion(Distillable):
 
         def draw(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
             old_y = classes[torch.randint(len(classes), (len(y),), device=self.device)]
-            old_x = teacher.few_steps(old_y, distillation.steps)
+            with sampling(len(old_y)):
+                old_x = teacher.few_steps(old_y, distillation.steps)
             new = (*self.draw(x, y), self._hidden(y))
             return (*new, old_x, *self.draw(old_x, old_y), self._hidden(old_y))
 
@@ -183,17 +185,21 @@ class ImageDiffusion(Distillable):
         times = torch.full((len(y),), t, device=x.device)
         evaluated(len(y) if self.options.cfg == 1 else 2 * len(y))
         bf16 = switched(self.options.bf16, self.device.type == "cuda")
-        with torch.set_grad_enabled(guide is not None):
-            x = x.detach().requires_grad_(guide is not None)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                clean = self.clean(x, times, y).float()
-                if self.options.cfg != 1:
-                    unlabelled = self.clean(x, times, torch.full_like(y, self.spec.num_classes)).float()
-                    clean = unlabelled + self.options.cfg * (clean - unlabelled)
-            if guide is not None:
-                read = clean if guide.target == "x0" else x
+        through = guide is not None and guide.target == "x0"
+        x = x.detach().requires_grad_(guide is not None)
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        # A guide that reads x_t does not need the network's activations.
+        with torch.set_grad_enabled(through), autocast:
+            clean = self.clean(x, times, y).float()
+            if self.options.cfg != 1:
+                unlabelled = self.clean(x, times, torch.full_like(y, self.spec.num_classes)).float()
+                clean = unlabelled + self.options.cfg * (clean - unlabelled)
+        if guide is not None:
+            with torch.enable_grad():
+                # Where noise is added to an unscaled image, x_t is far larger than what a guide knows.
+                read = clean if through else x / max(1.0, math.hypot(alpha, sigma))
                 (gradient,) = torch.autograd.grad(guide.log_prob(self.unit.read(read), y).sum(), x)
-                clean = clean + guide.scale * sigma**2 / alpha * gradient
+            clean = clean + guide.scale * sigma**2 / alpha * gradient
         return self.unit.bounded(clean.detach())
 
     def state_dict(self) -> State:

@@ -116,16 +116,17 @@ class MLPDiffusion(Generator):
         times = torch.linspace(FIRST_TIME, 0, steps + 1, device=self.device)
         for now, then in itertools.pairwise(times):
             (alpha, sigma), (next_alpha, next_sigma) = _schedule(now), _schedule(then)
-            with torch.set_grad_enabled(guide is not None):
-                x = x.detach().requires_grad_(guide is not None)
+            through = guide is not None and guide.target == "x0"
+            x = x.detach().requires_grad_(guide is not None)
+            with torch.set_grad_enabled(through):
                 clean = alpha * x - sigma * self.averaged(x, now.expand(len(y)), y)
-                evaluated(len(y))
-                if guide is not None:
-                    read = clean if guide.target == "x0" else x
-                    log_prob = guide.log_prob(self.unit.read(read), y).sum()
+            evaluated(len(y))
+            if guide is not None:
+                with torch.enable_grad():
+                    log_prob = guide.log_prob(self.unit.read(clean if through else x), y).sum()
                     (gradient,) = torch.autograd.grad(log_prob, x)
-                    # ε̂ ← ε̂ − sσg is x̂ ← x̂ + sσ²g/α.
-                    clean = clean + guide.scale * sigma**2 / alpha * gradient
+                # ε̂ ← ε̂ − sσg is x̂ ← x̂ + sσ²g/α.
+                clean = clean + guide.scale * sigma**2 / alpha * gradient
             clean = self.unit.bounded(clean.detach())
             noise = (x.detach() - alpha * clean) / sigma
             x = next_alpha * clean + next_sigma * noise

@@ -217,7 +217,9 @@ class Game:
             previews.after(step + 1)
             checkpoint.save_now_and_then(step + 1)
         record.write(checkpoint)
-        if not another_follows:
+        if another_follows:
+            checkpoint.save(steps)
+        else:
             checkpoint.remove()
         for player in (maker, judge):
             player.rests()

@@ -255,6 +255,19 @@ def test_guidance_raises_the_guides_log_probability(trained, kind: str, target) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_guide_on_x_t_reads_images_of_the_usual_size(trained, kind: str) -> None:
+    """Also where x_t = x + σ ε with σ up to 80."""
+    sizes = []
+
+    def log_prob(x: Tensor, y: Tensor) -> Tensor:
+        sizes.append(x.square().mean().sqrt().item())
+        return x.flatten(1).mean(1)
+
+    drawn(trained[kind], torch.zeros(8).long(), Guide(log_prob, 1.0, "xt"))
+    assert 0.3 < min(sizes) < max(sizes) < 1.3
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_pure_red_stays_red(kind: str) -> None:
     x = torch.zeros(32, 3, 8, 8, dtype=torch.uint8)
     x[:, 0] = 255

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import (
     Categorical,
     Independent,
@@ -36,6 +36,7 @@ from cl_bench.strategies.brain_inspired_replay import (
     features_for,
     weighted,
 )
+from cl_bench.strategies.frozen_features import FrozenFeatures
 from cl_bench.strategies.naive import Naive
 from cl_bench.strategy import Setting, Strategy
 from cl_bench.stream import StreamSpec, Task, TaskStream
@@ -321,6 +322,37 @@ def test_a_stopped_training_goes_on_exactly(digits: TaskStream, tmp_path: Path, 
         learn(again, digits.tasks[1])
     assert states.equal(again.state_dict(), whole.state_dict())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stopped_training_goes_on_with_the_features_it_began_with(tmp_path: Path, monkeypatch) -> None:
+    """A killed task learns them once more; on a GPU no two are the same, as here."""
+    monkeypatch.setattr("cl_bench.checkpoint.CHECKPOINT_SECONDS", 0.0)
+    fit, seeds = FrozenFeatures.fit, iter(range(9))
+
+    def another(self: FrozenFeatures, *args: object) -> None:
+        fit(self, *args)  # type: ignore[arg-type]
+        with isolated(next(seeds)):
+            nn.init.normal_(self.body[0].weight)  # type: ignore[arg-type]
+
+    calls = []
+
+    def interrupt(*args: object) -> Tensor:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return weighted(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FrozenFeatures, "fit", another)
+    stopped, again = make(COLOUR, **SMALL), make(COLOUR, **SMALL)
+    with monkeypatch.context() as patch, kept_in(tmp_path):
+        patch.setattr("cl_bench.strategies.brain_inspired_replay.weighted", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            learn(stopped, colours(8, (0, 1), 0))
+    with kept_in(tmp_path):
+        learn(again, colours(8, (0, 1), 0))
+    assert stopped.features is not None
+    assert again.features is not None
+    assert states.equal(again.features.state_dict(), stopped.features.state_dict())
 
 
 def colours(n: int, classes: tuple[int, ...], index: int) -> Task:

@@ -144,6 +144,8 @@ def test_hard_labels_are_the_old_classifiers(digits: TaskStream, monkeypatch) ->
     guessed = strategy.predict(strategy.replay.x)[:, :4].argmax(1)
     assert torch.equal(strategy.replay.y, guessed)
     assert strategy.replay.counts() != {0: 10, 1: 10, 2: 10, 3: 10}
+    # A sample is as deep as the class it is called.
+    assert strategy.replay.depth.tolist() == [strategy.depth(int(c)) for c in guessed]
 
 
 def test_soft_labels_are_the_old_classifiers_probabilities(digits: TaskStream, monkeypatch) -> None:

@@ -61,6 +61,24 @@ def test_the_old_solver_labels_the_replay(digits: TaskStream, monkeypatch) -> No
     assert torch.equal(strategy.replay.y, answers(strategy, strategy.replay.x, (0, 1)).argmax(1))
 
 
+def test_a_sample_is_as_deep_as_the_class_it_is_called(digits: TaskStream, monkeypatch) -> None:
+    """Not as the one that was asked for: else a sample of a new class, called by an old name, would make the
+    old class less deep for good."""
+    strategy = make(digits)
+    fit = type(strategy.generator).fit
+
+    def reversed_(self: Gaussian, data: Samples) -> None:
+        fit(self, Samples(data.x, data.y.max() - data.y, data.depth))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Gaussian, "fit", reversed_)
+        learn(strategy, digits, 0, 1, 2)
+    replay = strategy.replay
+    assert replay is not None
+    deepest = {c: replay.of((c,)).depth.unique().tolist() for c in replay.classes}
+    assert deepest == {0: [3], 1: [3], 2: [2], 3: [2], 4: [1], 5: [1]}
+
+
 def test_requested_labels_stay_and_replay_is_uniform_over_seen_classes(digits: TaskStream) -> None:
     strategy = make(digits, labels="requested")
     learn(strategy, digits, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from cl_bench.costs import counted
 from cl_bench.errors import UserError
 from cl_bench.generators.resnet_gan import ResNetGAN, ResNetGANOptions
 from cl_bench.progress import Progress
+from cl_bench.run_directory import REPLAY_MANIFEST
 from cl_bench.samples import Samples
 from cl_bench.seeds import isolated
 from cl_bench.state import under
@@ -168,6 +170,25 @@ def test_goes_on_exactly_after_a_stop_in_the_base_or_in_a_style(
         assert states.equal(resumed.state_dict(), whole.state_dict())
 
 
+def test_a_base_of_less_than_a_minute_is_on_disk_before_its_first_style(
+    digits: TaskStream, tmp_path: Path
+) -> None:
+    """Or a killed task would train a style of one base further on another: on a GPU no two are the same."""
+
+    class Stops(Progress):
+        def steps(self, total: int, what: str, done: int = 0, batch: int = 0) -> Iterator[int]:
+            if what != "gan-memory, base":
+                raise KeyboardInterrupt
+            began.append((done, total))
+            return super().steps(total, what, done, batch)
+
+    began: list[tuple[int, int]] = []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt), kept_in(tmp_path):
+            observe(make(digits.spec, Stops(quiet=True)), digits, 0)
+    assert began == [(0, 4), (4, 4)]
+
+
 # Bases from elsewhere
 
 
@@ -202,9 +223,9 @@ def test_the_base_of_another_run_can_be_taken(digits: TaskStream, tmp_path: Path
     states.save(path, first.state_dict())
     second = make(digits.spec, base=str(path))
     observe(second, digits, 1)
-    base = under("generator", second.state_dict())
     assert sampled(second, torch.tensor([3, 2])).float().std() > 0
-    assert states.equal(base, under("generator", first.state_dict()))
+    for part in ("generator.averaged", "generator.critic"):
+        assert states.equal(under(part, second.state_dict()), under(part, first.state_dict()))
 
 
 def test_a_base_that_does_not_fit_is_refused(digits: TaskStream, tmp_path: Path) -> None:
@@ -296,6 +317,9 @@ def test_runs_on_digits(fast_run) -> None:
     rows = run.rows
     depth = rows[(rows["metric"] == "generation_depth") & rows["class"].isna() & rows["on_task"].isna()]
     assert depth["value"].tolist() == [1.0, 1.0]
+    # What drew the second replay has another style than what drew the first.
+    replays = [json.loads((run.directory.task(t) / REPLAY_MANIFEST).read_text()) for t in (0, 1)]
+    assert replays[0]["generator_sha256"] != replays[1]["generator_sha256"]
     accuracy = rows[(rows["metric"] == "average_accuracy_class_il")].sort_values("after_task")["value"]
     assert accuracy.tolist()[-1] > 0.2
     manifest = run.manifest["config"]
