@@ -20,8 +20,15 @@ from cl_bench.run_directory import find
 
 LOWER, UPPER = "lower bound", "upper bound"
 BOUNDS = {"naive": LOWER, "joint": UPPER}  # where tasks repeat their classes, naive has nothing to learn from
-# Options of strategies that can bring in data from outside the stream, and their values that bring in none.
-STREAM_ONLY = {"pretrained": False, "base": "task0"}
+# Options that can bring in data from outside the stream, and their values that bring in none.
+STREAM_ONLY: dict[str, dict[str, tuple[Any, ...]]] = {
+    "strategy_options": {
+        "pretrained": (False,),
+        "base": ("task0",),
+        "features": ("auto", "pixels", "task0"),
+    },
+    "generator_options": {"weights": (None,)},
+}
 
 
 @dataclass(frozen=True)
@@ -204,7 +211,7 @@ def _labelled(lines: list[Line]) -> list[Line]:
         same_generator = [
             o for o in same_strategy if o.config.get("generator") == line.config.get("generator")
         ]
-        options = _differing(line, same_strategy, "strategy_options", always=_external(line))
+        options = _differing(line, same_strategy, "strategy_options")
         generator = _differing(line, same_generator, "generator_options")
         if len({o.config.get("device") for o in same_strategy}) > 1:
             options.append(f"device={line.config.get('device')}")
@@ -237,15 +244,16 @@ def _generator_notes(lines: list[Line]) -> list[str]:
     return notes
 
 
-def _external(line: Line) -> set[str]:
-    """The options by which `line` has seen data from outside the stream: no reader may miss them."""
-    chosen = line.config.get("strategy_options", {})
-    return {key for key, without in STREAM_ONLY.items() if chosen.get(key, without) != without}
+def _external(line: Line, kind: str) -> set[str]:
+    """The options by which `line` has seen data from outside the stream."""
+    chosen = line.config.get(kind, {})
+    return {key for key, without in STREAM_ONLY[kind].items() if key in chosen and chosen[key] not in without}
 
 
-def _differing(line: Line, others: list[Line], kind: str, always: Iterable[str] = ()) -> list[str]:
-    """The options of `line` that are not the same in all `others`, and those in `always`, as key=value."""
-    keys = differing([line, *others], kind) | set(always)
+def _differing(line: Line, others: list[Line], kind: str) -> list[str]:
+    """The options of `line` that are not the same in all `others`, and those that bring in external data,
+    which no reader may miss, as key=value."""
+    keys = differing([line, *others], kind) | _external(line, kind)
     return options_text({key: value for key, value in line.config.get(kind, {}).items() if key in keys})
 
 

@@ -66,6 +66,7 @@ from cl_bench.stream import StreamSpec, Task
 from cl_bench.training_record import TrainingRecord
 
 SAMPLING_BATCH = 1024
+FEATURE_STEPS = 1000
 TEMPERATURE = 2.0  # of distillation, in the release
 
 
@@ -96,8 +97,8 @@ class BrainInspiredReplayOptions:
     """units of each hidden layer (release: 400 split MNIST, 2,000 CIFAR-100)"""
     latent: Annotated[int, Gt(0)] = 100
     """dimensions of the latent space"""
-    feature_steps: Annotated[int, Gt(0)] = 1000
-    """training steps of the convolutions with features=task0"""
+    feature_steps: Annotated[int, Gt(0)] | None = None
+    """training steps of the convolutions with features=task0; none for 1,000"""
 
     def __post_init__(self) -> None:
         if self.temperature is not None and not self.distillation:
@@ -124,6 +125,8 @@ class BrainInspiredReplay(Strategy):
         if self.spec.modality == "text":
             raise UserError("brain-inspired-replay takes images or vectors, not text")
         self.source = features_for(options.features, self.spec)
+        if self.source != "task0" and options.feature_steps is not None:
+            raise UserError(f"feature_steps has no effect on features={self.source}; leave it out")
         self.features: FrozenFeatures | None = None
         inputs = math.prod(self.spec.shape)
         if self.source != "pixels":
@@ -154,7 +157,7 @@ class BrainInspiredReplay(Strategy):
         new = task.train.of([c for c in task.classes if c not in self.depths])
         if self.source == "task0" and not self.depths and self.features is not None:
             what = "frozen convolutions"
-            self.features.fit(new, self.progress, what, options.feature_steps, options.batch)
+            self.features.fit(new, self.progress, what, options.feature_steps or FEATURE_STEPS, options.batch)
         old = sorted(self.depths)
         previous = copy.deepcopy(self.net).requires_grad_(False) if old else None
         seen = torch.tensor(sorted({*old, *new.classes}), device=self.device)

@@ -10,8 +10,8 @@ both networks are trained further, from their present weights, on new real data 
   generator:  denoising loss on real(new) ∪ replay(old)
 
 Options beyond the paper, each a question that its users ask:
-  labels      requested: y as above; hard: arg max_old C_{t−1}(x); soft: the classifier learns
-              softmax_old(C_{t−1}(x)), the generator the requested label
+  labels      requested: y as above; hard: arg max_old C(x) of the classifier that a sample was drawn under;
+              soft: the classifier learns softmax_old(C_{t−1}(x)), the generator the requested label
   balance     balanced: the replay of a class is repeated until it is as large as the class once was, where it
               is smaller; as-is: it weighs as much as it has samples
   weighting   union: all samples alike; task: (1/t) L(new) + (1 − 1/t) L(old), t tasks seen, by repeating the
@@ -23,7 +23,12 @@ Deviations from the published release, at the size of this generator (`ddgr-refe
 guide reads the denoised image x̂, not the noisy x_t, which it was never trained on (`guide_on=xt` for that);
 sampling uses averaged weights; the replay of a class is as large as its real set (`per_class` for another
 number; published: 20), so that the union is balanced; nothing is selected on test data; replay stays uint8 in
-memory, never JPEG. The replay of task t is drawn at the end of task t−1, from the same frozen networks.
+memory, never JPEG. The replay of task t is drawn at the end of task t−1, from the same frozen networks. The
+classifier is the project's, without ImageNet's weights unless `pretrained=true`; it learns by AdamW for a
+fixed number of steps, with cross-entropy over all classes of the stream, not those seen so far; it reads
+replay, in training and as a guide, as it reads real images (the release's guide skips its normalisation).
+Where evaluators ask for more samples of a class than the replay set has (`per_class`), those are drawn for
+them under the requested label, by the newest networks.
 """
 
 from __future__ import annotations
@@ -93,6 +98,9 @@ class DDGR(ReplayStrategy):
             raise UserError(
                 f"{self.name} guides its generator by a classifier; {self.generator.name!r} cannot be guided"
             )
+        weighted = isinstance(options, DDGROptions) and options.weighting == "task"
+        if self.spec.stationary and weighted:
+            raise UserError("weighting=task has no effect where no task brings new classes; leave it out")
 
     def observe(self, task: Task) -> None:
         options, new = self.options, self._new(task)

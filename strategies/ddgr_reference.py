@@ -20,7 +20,8 @@ Deviations, because what the release does is a fault:
   and the validation part of the replay, with the arg-max over all classes seen;
 - it scores a task among its own classes only: here `class_il` is over all seen, `task_il` is a second figure;
 - its network samples without dropout and then trains without, too: here training has it always;
-- it trains only the 250 noise levels that it samples: here all.
+- it trains only the 250 noise levels that it samples: here all;
+- its guide reads images without the normalisation that the classifier was trained with: here with it.
 Deviations, because the parts are ours:
 - its classifier is AlexNet, ImageNet-pretrained unless told otherwise: here AlexNet from scratch unless
   `pretrained=true` is given, which the published rate trains slowly (`classifier_rate`);

@@ -37,6 +37,7 @@ from annotated_types import Ge, Interval
 from torch import Tensor, nn
 
 from cl_bench import register_strategy
+from cl_bench.errors import UserError
 from cl_bench.mix import training_set
 from cl_bench.samples import Samples, labels_for
 from cl_bench.state import State, from_numbers, prefixed, to_numbers, under
@@ -69,6 +70,8 @@ class DGR(Strategy):
 
     def __init__(self, setting: Setting, options: DGROptions) -> None:
         super().__init__(setting, options)
+        if self.spec.stationary and options.ratio is not None:
+            raise UserError("ratio has no effect where no task brings new classes; leave it out")
         self.solver = options.new_classifier(self.spec, self.device)
         self.generator = setting.generator()
         self.real_counts: dict[int, int] = {}

@@ -21,9 +21,9 @@ Deviations: the generators of all tasks are not trained before the classifier, b
 changes neither. The classifier is ours (cl_bench/classifier.py), from scratch, not an ImageNet-pretrained
 ResNet-18. Its batches have a fixed size, shared by the tasks, where the paper's grow with them. Replay is
 drawn once per task, not for each batch, and augmented as real data are. The paper's replay takes the same
-noise for all tasks; here each image has its own. A stream whose tasks repeat the same classes is refused:
-each class has one style, learned from real data when it comes, so that from the second task on there would be
-nothing to learn.
+noise for all tasks; here each image has its own. With compression the release takes R1 on every second step,
+here on each. A stream whose tasks repeat the same classes is refused: each class has one style, learned from
+real data when it comes, so that from the second task on there would be nothing to learn.
 """
 
 from __future__ import annotations

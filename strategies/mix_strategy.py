@@ -38,7 +38,10 @@ class TrainingOptions(ClassifierOptions):
     """stop the classifier early, at its best on the data held out of the task's own training data"""
 
     def held_out(self, task: Task) -> Samples | None:
-        """What early stopping looks at: real data of the present task only, kept out of its training."""
+        """What early stopping looks at: real data of the present task only, kept out of its training. Raises
+        UserError where there are none."""
+        if self.early_stop and not len(task.valid):
+            raise UserError("early_stop=true has nothing to look at; hold out data with valid_fraction=0.1")
         return task.valid if self.early_stop else None
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from cl_bench.classifier import Classifier
 from cl_bench.early_stop import PATIENCE, EarlyStop
+from cl_bench.errors import UserError
 from cl_bench.progress import Progress
 from cl_bench.samples import Samples
 from cl_bench.seeds import isolated
@@ -67,3 +68,9 @@ def test_strategies_hold_out_data_of_the_present_task_only(fast_run, monkeypatch
         generator, options["generator.steps"] = "vae", 2
     fast_run(strategy, generator=generator, evaluators=("accuracy",), options=options)
     assert seen == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
+
+
+def test_without_held_out_data_it_is_refused(fast_run) -> None:
+    options = {"early_stop": True, "valid_fraction": 0}
+    with pytest.raises(UserError, match="nothing to look at; hold out data with valid_fraction"):
+        fast_run("bootstrap", generator="gaussian", evaluators=("accuracy",), options=options)

@@ -47,7 +47,7 @@ DIGITS: list[tuple[str, str | None, dict[str, Any]]] = [
     ("merge-gan", "resnet-gan", GAN | FEW),
     ("generative-distillation", "ddpm", DIFFUSION | FEW),
     ("guide", "ddpm", DIFFUSION | FEW),
-    ("brain-inspired-replay", None, {"steps": 5, "feature_steps": 5}),
+    ("brain-inspired-replay", None, {"steps": 5}),
     ("ddgr", "ddpm", DIFFUSION | FEW),
     ("ddgr-reference", "ddpm", DIFFUSION | {"classifier_epochs": 1}),
     ("gan-memory", None, {"steps": 2, "base_steps": 2, "batch": 8} | FEW),

@@ -147,6 +147,18 @@ def test_external_data_are_shown_whether_lines_differ_in_them_or_not(make_run: M
     assert names[1:3] == ["ddgr pretrained=True base=folder:faces", "mixed"]
 
 
+def test_weights_and_features_from_elsewhere_are_external_data_too(make_run: Make) -> None:
+    def found(**kinds: dict[str, object]) -> str:
+        (group,) = lines.groups([make_run("ddgr", **kinds)])  # type: ignore[arg-type]
+        (line,) = [line for line in group.lines if line.strategy == "ddgr"]
+        return f"{line.options} | {line.generator}"
+
+    assert found(generator_options={"weights": "faces.safetensors"}).endswith(" weights=faces.safetensors")
+    assert found(strategy_options={"features": "faces.safetensors"}).startswith("features=faces.safetensors")
+    for own in ("auto", "pixels", "task0"):
+        assert found(strategy_options={"features": own}, generator_options={"weights": None})[:2] == " |"
+
+
 def test_other_data_is_another_group(make_run: Make) -> None:
     found = lines.groups([make_run(), make_run(limit=10), make_run(order_seed=3)])
     assert [g.title for g in found] == [

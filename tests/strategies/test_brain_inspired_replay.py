@@ -42,7 +42,8 @@ from cl_bench.strategy import Setting, Strategy
 from cl_bench.stream import StreamSpec, Task, TaskStream
 
 CPU, QUIET = torch.device("cpu"), Progress(quiet=True)
-SMALL = {"steps": 20, "hidden": 30, "latent": 5, "batch": 16, "feature_steps": 5}
+SMALL = {"steps": 20, "hidden": 30, "latent": 5, "batch": 16}
+FROZEN = SMALL | {"feature_steps": 5}  # where convolutions are trained
 COLOUR = StreamSpec("image", (3, 32, 32), ("a", "b", "c", "d"), 2)
 
 
@@ -343,7 +344,7 @@ def test_a_stopped_training_goes_on_with_the_features_it_began_with(tmp_path: Pa
         return weighted(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(FrozenFeatures, "fit", another)
-    stopped, again = make(COLOUR, **SMALL), make(COLOUR, **SMALL)
+    stopped, again = make(COLOUR, **FROZEN), make(COLOUR, **FROZEN)
     with monkeypatch.context() as patch, kept_in(tmp_path):
         patch.setattr("cl_bench.strategies.brain_inspired_replay.weighted", interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -363,7 +364,7 @@ def colours(n: int, classes: tuple[int, ...], index: int) -> Task:
 
 
 def test_internal_replay_freezes_its_convolutions_after_the_first_task(tmp_path: Path) -> None:
-    strategy = make(COLOUR, **SMALL)
+    strategy = make(COLOUR, **FROZEN)
     assert strategy.features is not None, "task0 is the default of colour images"
     assert not strategy.generative
     assert strategy.features.size == 1024
@@ -405,6 +406,11 @@ def test_a_temperature_without_distillation_is_refused() -> None:
     with pytest.raises(ValueError, match="temperature=3 has no effect with distillation=false"):
         BrainInspiredReplayOptions(distillation=False, temperature=3.0)
     assert make(StreamSpec("vector", (5,), ("a",), 1), **SMALL).temperature == 2
+
+
+def test_training_steps_of_convolutions_that_are_not_trained_are_refused(digits: TaskStream) -> None:
+    with pytest.raises(UserError, match="feature_steps has no effect on features=pixels"):
+        make(digits.spec, **FROZEN)
 
 
 def test_vectors_are_replayed_as_they_are() -> None:

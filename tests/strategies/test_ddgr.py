@@ -244,3 +244,8 @@ def test_the_guide_reads_what_it_is_told_to(digits: TaskStream) -> None:
         norms[target] = seen[0].square().mean().item()
     assert norms["xt"] == pytest.approx(1, abs=0.3), "pure noise comes first"
     assert norms["x0"] < norms["xt"]
+
+
+def test_a_weight_of_new_data_is_refused_where_none_are_new(fast_run) -> None:
+    with pytest.raises(UserError, match="weighting=task has no effect where no task brings new classes"):
+        fast_run("ddgr", benchmark="digits", generator="mlp-diffusion", options={"weighting": "task"})

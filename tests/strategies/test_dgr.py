@@ -207,3 +207,8 @@ def test_it_needs_a_generator(digits: TaskStream) -> None:
         DGR(Setting(digits.spec, CPU, QUIET, None), DGROptions())
     with pytest.raises(UserError, match="ratio"):
         build(DGROptions, {"ratio": "1.5"}, "strategy dgr")
+
+
+def test_a_weight_of_new_data_is_refused_where_none_are_new(fast_run) -> None:
+    with pytest.raises(UserError, match="ratio has no effect where no task brings new classes"):
+        fast_run("dgr", benchmark="digits", options={"ratio": 0.5})
