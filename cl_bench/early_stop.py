@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from torch import nn
@@ -12,17 +13,18 @@ LOOKS, PATIENCE = 20, 5  # looks in a whole training, and how many without impro
 
 
 class EarlyStop:
-    """Looks at `score()`, higher is better, LOOKS times in `steps` steps of training `net`."""
+    """Looks at `score()`, higher is better, at most LOOKS times in `steps` steps of training `net`, the last
+    one among them."""
 
     def __init__(self, net: nn.Module, steps: int, score: Callable[[], float]) -> None:
-        self.net, self.score = net, score
-        self.every = max(steps // LOOKS, 1)
+        self.net, self.steps, self.score = net, steps, score
+        self.every = math.ceil(steps / LOOKS)
         self.best, self.waited = float("-inf"), 0
         self.kept: State = {}
 
     def over(self, done: int) -> bool:
         """After `done` steps: whether to end here."""
-        if done % self.every:
+        if done % self.every and done != self.steps:
             return False
         now = self.score()
         self.waited = 0 if now > self.best else self.waited + 1

@@ -46,7 +46,8 @@ def evaluate(
 
     evaluators, extractors: by name; None for those of the run. Samples are those that the run was judged by,
     or its replay sets; weights are loaded only for what is not on disk. The rows stand beside the run's
-    own, and in place of those with the same metric, task and class; the run's id and files stay as they are.
+    own, and in place of those with the same metric, task and class; the run's id and its checkpoints stay as
+    they are, pictures are drawn anew.
     data_root: where its data lie now. ci: with 95 % confidence intervals; None: where the run has them.
     Raises UserError where nothing is finished, data or code have changed too much, or the run is in use.
     """

@@ -96,7 +96,7 @@ class Evidence:
     @cached_property
     def sides(self) -> dict[Side, Samples]:
         """Samples of the seen classes, equally many of a class on each side: "real" test data, "replay", and
-        "floor", other real data that no extractor was fitted to either."""
+        "floor", other real data from which extractors took no more than their unit."""
         if self.samples is None:
             raise RuntimeError('an evaluator that reads replay must declare needs = {"samples", …}')
         counts = {c: self._real.sets.counts[c] for c in self.seen}
@@ -105,6 +105,11 @@ class Evidence:
             "floor": self._real.samples("floor", self.seen),
             "replay": self.samples.first_per_class(counts),
         }
+
+    @property
+    def most(self) -> int:
+        """Samples on each side once all classes of the stream are seen."""
+        return sum(self._real.sets.counts.values())
 
     def features(self, side: Side, extractor: Extractor | None = None) -> Features:
         """Features of a side's samples (see `sides`); by the first extractor unless told."""

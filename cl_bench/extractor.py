@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from cl_bench.config import source
 from cl_bench.errors import UserError
 from cl_bench.progress import Progress
 from cl_bench.real_sets import RealSets
@@ -87,7 +88,7 @@ class Extractor(ABC):
         if not self.costly:
             self.fit(real, progress)
             return
-        made_of = (self.name, self.spec, self.device, real.train, real.floor)
+        made_of = (source(type(self)), self.name, self.spec, self.device, real.train, real.floor)
         train_once(self, lambda: self.fit(real, progress), "extractors", made_of, progress)
 
     def features(self, x: Tensor) -> Tensor:

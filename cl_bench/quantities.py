@@ -43,11 +43,14 @@ def series(observation: Observation, metric: str, task: Literal["all"] | int) ->
 
 
 def number_of(quantity: Quantity, observation: Observation) -> float | None:
-    """The quantity of one run, None where its rows do not give it; `minus` is not looked at."""
+    """The quantity of one run, None where its rows do not give it, as where there is nothing to divide by;
+    `minus` is not looked at."""
     values = series(observation, quantity.metric, quantity.task)
     if quantity.per is not None:
         ideal = series(observation, quantity.per, quantity.task)
-        values = {t: value / ideal[t] for t, value in values.items() if ideal.get(t)}
+        if not all(ideal.get(t) for t in values):
+            return None
+        values = {t: value / ideal[t] for t, value in values.items()}
     if quantity.stage:
         return values.get(_stage(quantity, observation) - 1)
     if len(values) < (2 if quantity.over == "slope" else 1):

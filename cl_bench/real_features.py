@@ -32,8 +32,9 @@ Distances = Callable[[Features, Features], Mapping[str, float]]
 class RealFeatures:
     """The parts of a stream's real data in the features of fitted extractors.
 
-    Parts: "real", the test data, and "floor", other real data that no extractor was fitted to, as many of
-    each class as `sets.counts` says, classes ascending; "train", all training data in their own order.
+    Parts: "real", the test data, and "floor", other real data from which extractors took no more than their
+    unit, as many of each class as `sets.counts` says, classes ascending; "train", all training data in their
+    own order.
     """
 
     def __init__(self, stream: TaskStream, sets: RealSets, progress: Progress) -> None:

@@ -1,7 +1,8 @@
 """The real data that judging needs, apart from test sets: what features are learned from, and the floor.
 
-The floor is a slice of the real training data that no extractor is fitted to. Test set and floor are then
-exchangeable, both unseen, and their distance is what a perfect generator would score at this sample size.
+The floor is a slice of the real training data that no extractor learns from; only the unit of features, an
+offset and a scale for all sides alike, is taken from it. Test set and floor are then exchangeable, both
+unseen, and their distance is what a perfect generator would score at this sample size.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def train_once(
 def made_once(make: Callable[[], State], kind: str, made_of: Sequence[object], progress: Progress) -> State:
     """`make()`, or what it once gave of the same on such a machine, from the cache folder `kind`.
 
-    made_of: all that the outcome depends on besides the engine's code: Samples, and what repr tells apart.
+    made_of: all that the outcome depends on besides the code at the engine's top: Samples, and what repr
+    tells apart.
     What is kept but damaged is made again.
     """
     path = cache_folder() / kind / f"{key(made_of)}.safetensors"
@@ -59,7 +60,7 @@ def made_once(make: Callable[[], State], kind: str, made_of: Sequence[object], p
 
 
 def key(made_of: Sequence[object]) -> str:
-    """A hash of `made_of`, the engine's sources, torch and its threads."""
+    """A hash of `made_of`, the sources at the engine's top, torch and its threads."""
     digest = hashlib.sha256(repr((torch.__version__, torch.get_num_threads())).encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())

@@ -50,7 +50,7 @@ class Judged:
 
     @property
     def seeds(self) -> int:
-        """How many numbers the verdict rests on; of an order, the fewest of a label."""
+        """How many numbers there are; of an order, the fewest of a label."""
         return min((len(found) for found in self.values.values()), default=0)
 
     @property

@@ -14,7 +14,7 @@ OF_ONE = ", where there is one seed"
 
 # By the beginning of a metric's name, before its extractor: "fd" of "fd:pca:64".
 _ESTIMATORS = {
-    "otdd": "OTDD by optimal transport, exact up to 5,000 samples, with Gaussian label distances",
+    "otdd": "OTDD by optimal transport, exact up to 5,000 samples in all, with Gaussian label distances",
     "fd": "FD in closed form between Gaussian fits",
     "cfd": "CFD as FD, the mean over classes",
     "kid": "KID, unbiased, with the cubic kernel",

@@ -283,6 +283,18 @@ def _code(line: Line, twins: list[Line]) -> list[str]:
     return [f"{name.rpartition(':')[2]}@{versions[name]}" for name in alone[:1] or differ]
 
 
+def extractor_notes(runs: Iterable[Run]) -> list[str]:
+    """A note for each extractor that is not the same in all runs on the same data."""
+    hashes: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        for name, about in (run.manifest.get("extractors") or {}).items():
+            hashes.setdefault((name, _group_key(run)), set()).add(str(about["hash"]))
+    return [
+        f"Extractor {name} is not the same in all runs; distances in its features do not compare."
+        for name in dict.fromkeys(name for (name, _), found in hashes.items() if len(found) > 1)
+    ]
+
+
 def _version_notes(runs: list[Run]) -> list[str]:
     """A note for each package or component that the runs have in different versions."""
     found: dict[str, dict[str, int]] = {}
@@ -290,15 +302,7 @@ def _version_notes(runs: list[Run]) -> list[str]:
         for name, version in run.manifest["versions"].items():
             found.setdefault(name, {}).setdefault(version, 0)
             found[name][version] += 1
-    hashes: dict[str, set[str]] = {}
-    for run in runs:
-        for name, about in (run.manifest.get("extractors") or {}).items():
-            hashes.setdefault(name, set()).add(str(about["hash"]))
-    return [
-        f"Extractor {name} is not the same in all runs; distances in its features do not compare."
-        for name, found_hashes in hashes.items()
-        if len(found_hashes) > 1
-    ] + [
+    return extractor_notes(runs) + [
         f"Different versions of {name}: "
         + ", ".join(
             f"{version} ({count} {'run' if count == 1 else 'runs'})" for version, count in counts.items()

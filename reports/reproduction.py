@@ -15,7 +15,7 @@ from cl_bench.reports.cells import NOTHING, Cell, Column, Row, Table
 from cl_bench.reports.columns import ideal
 from cl_bench.reports.content import Content, Drawing, mapped
 from cl_bench.reports.definitions import Definitions
-from cl_bench.reports.lines import Group, Line
+from cl_bench.reports.lines import Group, Line, extractor_notes
 from cl_bench.reproduction import Attempt, Reproduction
 from cl_bench.verdicts import LEAST_REPLICAS, LEAST_SEEDS, Judged
 
@@ -45,6 +45,7 @@ class ClaimsContent(Content):
         self.runs = reproduction.runs
         self.tables = [_claims(reproduction), _per_seed(reproduction), _runs(reproduction)]
         self.notes = [" ".join(scale.says.split())] if scale.says else []
+        self.notes += extractor_notes(self.runs)
         for attempt in reproduction.failed:
             self.notes.append(f"Failed: {attempt.label}, seed {attempt.seed}: {attempt.problem}")
         self.wide = pd.DataFrame([judged.as_dict() for judged in reproduction.judged])

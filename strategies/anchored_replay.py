@@ -1,6 +1,6 @@
 """Anchored replay: samples of an old class are held to the moments that its real data had.
 
-Source: our own answer to open question 1 of M. Zverev, A. S. Koepke, J. F. Henriques 2025, arXiv 2512.11867:
+Source: our own answer to an open question of M. Zverev, A. S. Koepke, J. F. Henriques 2025, arXiv 2512.11867:
 how to keep real and replayed data aligned in a latent space while a generator trains on its own samples, task
 after task. As `bootstrap` (mix real 0, lambda 1), but for two things:
 
@@ -91,7 +91,7 @@ class AnchoredReplayOptions(TrainingOptions):
 class AnchoredReplay(MixStrategy):
     """Replay held to the mean and covariance that each class's real data had, by transport and choice."""
 
-    paper = "none yet; an answer to open question 1 of Zverev, Koepke, Henriques 2025, arXiv 2512.11867"
+    paper = "none yet; an answer to an open question of Zverev, Koepke, Henriques 2025, arXiv 2512.11867"
     needs = "a generator, one that can be guided for guidance above 0"
     stores = "the replay set, φ, and an anchor per class: (rank/2 + 1) d + 1 numbers"
     cost = "drawing `candidates` times the replay set, once a task, and choosing among them"

@@ -1,6 +1,6 @@
 """Replay drawn once: the control of every remedy against drift.
 
-Source: the control for open question 1 of M. Zverev, A. S. Koepke, J. F. Henriques 2025, arXiv 2512.11867:
+Source: the control for an open question of M. Zverev, A. S. Koepke, J. F. Henriques 2025, arXiv 2512.11867:
 how to keep real and replayed data aligned. Ours, as far as we know. As `bootstrap`, mix real 0, lambda 1, but
 
   the replay of a class is drawn at the end of the task that brought it, and kept for good,
@@ -29,7 +29,7 @@ from cl_bench.strategies.mix_strategy import MixStrategy
 class OnceReplay(MixStrategy):
     """Draw a class's replay once and keep it: depth 1 for ever, stored like the real data (control)."""
 
-    paper = "none; the control for open question 1 of Zverev, Koepke, Henriques 2025, arXiv 2512.11867"
+    paper = "none; the control for an open question of Zverev, Koepke, Henriques 2025, arXiv 2512.11867"
     stores = "the replay sets of all classes, for good: as much as the real data"
     cost = "drawing the replay of new classes, once"
     limits = "a control: where samples may be kept for good, storage is the price"

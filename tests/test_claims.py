@@ -73,8 +73,9 @@ def test_one_task_and_a_ratio_to_the_floor() -> None:
     assert number_of(Quantity("m", "a", task=2), seen) == 6.0
     assert number_of(Quantity("m", "a", "max", per="m:floor"), seen) == 3.0
     assert number_of(Quantity("m", "a", "mean", task=2, per="m:floor"), seen) == 3.0
-    zero = observation(0, {"m": [3.0], "m:floor": [0.0]})
-    assert number_of(Quantity("m", "a", per="m:floor"), zero) is None
+    zero = observation(0, {"m": [3.0, 4.0, 6.0], "m:floor": [1.0, 0.0, 2.0]})
+    for over in ("last", "min", "slope"):
+        assert number_of(Quantity("m", "a", over, per="m:floor"), zero) is None, "no task is left out"
 
 
 def test_the_last_task_counts_and_not_the_last_number() -> None:

@@ -28,6 +28,19 @@ def test_the_best_weights_are_kept_and_patience_ends_it() -> None:
     assert net.weight.item() == 10
 
 
+@pytest.mark.parametrize(("steps", "looks"), [(100, 20), (39, 20), (59, 20), (7, 7), (1, 1)])
+def test_it_looks_twenty_times_at_most_and_at_the_end(steps: int, looks: int) -> None:
+    seen: list[int] = []
+    early = EarlyStop(nn.Linear(1, 1), steps, lambda: float(len(seen)))
+    for step in range(1, steps + 1):
+        before = early.best
+        assert not early.over(step)
+        if early.best != before:
+            seen.append(step)
+    assert seen[-1] == steps
+    assert len(seen) == looks
+
+
 def test_without_a_look_nothing_changes() -> None:
     net = nn.Linear(1, 1)
     before = net.weight.clone()

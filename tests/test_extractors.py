@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import linecache
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +152,40 @@ def test_a_second_run_on_the_same_data_takes_what_was_learned_from_the_cache(
 
     file.write_bytes(b"damaged")
     assert once().hash() == reference.hash()
+
+
+def test_an_edited_extractor_learns_again(
+    digits: TaskStream, real: RealSets, tmp_path: Path, monkeypatch
+) -> None:
+    """Its file is not among the engine's own, and the cache of the one before must not be taken for it."""
+    monkeypatch.setenv("CL_BENCH_CACHE", str(tmp_path))
+    (tmp_path / "its").mkdir()
+    path = tmp_path / "its" / "mine.py"
+
+    def learned(value: float) -> float:
+        path.write_text(
+            "import torch\n"
+            "from cl_bench.extractor import Extractor\n"
+            "class Mine(Extractor):\n"
+            "    name, costly, scaled = 'mine', True, False\n"
+            f"    def learn(self, real, progress): self.value = torch.tensor({value})\n"
+            "    def learned(self): return {'value': self.value}\n"
+            "    def load_learned(self, state): self.value = state['value']\n"
+            "    def raw(self, x): return self.value * torch.ones(len(x), 1)\n"
+        )
+        spec = importlib.util.spec_from_file_location("mine", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, "mine", module)
+        importlib.invalidate_caches()
+        linecache.clearcache()
+        spec.loader.exec_module(module)
+        extractor = module.Mine(digits.spec, CPU)
+        extractor.fit_once(real, QUIET)
+        return float(extractor.value)
+
+    assert [learned(1.0), learned(2.0), learned(1.0)] == [1.0, 2.0, 1.0]
 
 
 def test_a_run_measures_in_the_features_asked_for(fast_run) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cl_bench import register_evaluator
 from cl_bench.evaluator import Evaluator, Evidence
-from cl_bench.metrics.otdd import otdd
+from cl_bench.metrics.otdd import EMD_LIMIT, Outer, otdd
 from cl_bench.rows import Measurement, Metric
 
 
@@ -27,4 +27,8 @@ class OTDD(Evaluator):
     }
 
     def evaluate(self, evidence: Evidence) -> Iterator[Measurement]:
-        return evidence.compare("otdd", lambda a, b: otdd(a.on_device, a.y, b.on_device, b.y).value)
+        # One solver for the whole stream: values of two do not compare.
+        outer: Outer = "emd" if evidence.most <= EMD_LIMIT else "sinkhorn"
+        return evidence.compare(
+            "otdd", lambda a, b: otdd(a.on_device, a.y, b.on_device, b.y, outer=outer).value
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cl_bench.metrics.otdd import OTDDResult, otdd
+
 
 @pytest.fixture
 def rows(fast_run):
@@ -35,3 +37,19 @@ def test_cas_is_below_train_on_real(rows) -> None:
     last = rows[(rows.after_task == 4) & rows.on_task.isna()].set_index("metric").value
     assert last["cas:real"] > 0.95
     assert 0.5 < last["cas"] < last["cas:real"]
+
+
+@pytest.mark.parametrize(("limit", "solver"), [(100, "sinkhorn"), (5000, "emd")])
+def test_one_solver_from_the_first_task_to_the_last(fast_run, monkeypatch, limit: int, solver: str) -> None:
+    """Else its own bias would be a step in the curve, where the classes seen pass the limit."""
+    solvers = set()
+
+    def watched(*sets: object, **options: object) -> OTDDResult:
+        found = otdd(*sets, **options)  # type: ignore[arg-type]
+        solvers.add((found.outer, len(sets[0]) > 100))  # type: ignore[arg-type]
+        return found
+
+    monkeypatch.setattr("cl_bench.evaluators.otdd.EMD_LIMIT", limit)
+    monkeypatch.setattr("cl_bench.evaluators.otdd.otdd", watched)
+    fast_run("bootstrap", limit=None, generator="gaussian", evaluators=("otdd",), options={"tasks": 2})
+    assert solvers == {(solver, False), (solver, True)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cl_bench.finished_run import Run
+from cl_bench.finished_run import Run, load_run
 from cl_bench.reports import comparison, course, lines, numbers, over_seeds
 from cl_bench.reports.cells import Table
 from cl_bench.reports.definitions import Definitions
@@ -157,6 +157,19 @@ def test_weights_and_features_from_elsewhere_are_external_data_too(make_run: Mak
     assert found(strategy_options={"features": "faces.safetensors"}).startswith("features=faces.safetensors")
     for own in ("auto", "pixels", "task0"):
         assert found(strategy_options={"features": own}, generator_options={"weights": None})[:2] == " |"
+
+
+def test_distances_in_other_features_do_not_compare(make_run: Make) -> None:
+    runs = [make_run(seed=0), make_run(seed=1), make_run(seed=0, limit=10)]
+    path = runs[1].path / "manifest.json"
+    assert lines.extractor_notes(runs) == []
+    path.write_text(path.read_text().replace("beef", "cafe"))
+    runs[1] = load_run(runs[1].path)
+    (note,) = lines.extractor_notes(runs)
+    assert note.startswith("Extractor classifier is not the same in all runs")
+    assert note in lines.groups(runs)[0].notes
+    # On other data it is another one for good reason.
+    assert lines.extractor_notes(runs[1:]) == []
 
 
 def test_other_data_is_another_group(make_run: Make) -> None:
