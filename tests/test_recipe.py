@@ -272,3 +272,21 @@ def test_every_shipped_recipe_fits_what_is_installed(name: str, monkeypatch) -> 
         assert scale_name != "smoke" or wanted <= measured
         known = {m for judge in chosen_evaluators(["all"]) for m in judge.definitions(extractors)}
         assert wanted <= known
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "scale"),
+    [
+        ("zverev2025-cifar100", "replay-cifar100", "smoke"),
+        ("zverev2025-cifar100", "replay-cifar100", "cpu"),
+        ("replay-flowers102", "replay-cifar100", "smoke"),
+    ],
+)
+def test_recipes_that_name_the_same_runs_share_them(few: str, many: str, scale: str) -> None:
+    """With equal arguments they have one run id."""
+
+    def runs(name: str) -> list[dict[str, Any]]:
+        recipe = find_recipe(name)
+        return [arguments(c, recipe.scale(scale)) for c in recipe.configurations]
+
+    assert [run for run in runs(few) if run not in runs(many)] == []
