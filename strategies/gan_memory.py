@@ -347,9 +347,8 @@ class GANMemory(Strategy):
         if self.net is not None and self.critic is not None and self.bank is not None:
             # The base as a resnet-gan's: another run can take it.
             generator = prefixed("averaged", self.net.state_dict())
-            generator |= prefixed("critic", self.critic.state_dict()) | prefixed(
-                "style", self.bank.state_dict()
-            )
+            generator |= prefixed("critic", self.critic.state_dict())
+            generator |= prefixed("style", self.bank.state_dict())
             state |= prefixed("generator", generator)
         return state | from_numbers("task_of", self.task_of) | from_numbers("real_counts", self.real_counts)
 

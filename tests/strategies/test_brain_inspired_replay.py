@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -295,6 +297,18 @@ def test_without_feedback_the_generator_leaves_the_classifier_alone() -> None:
     assert all(weight.grad is not None for weight in together.encoder.parameters())
 
 
+def interrupted_at(step: int) -> Callable[..., Tensor]:
+    """`weighted`, which a training calls in each step, until it is interrupted in `step`, from 1."""
+    calls = itertools.count(1)
+
+    def go(*args: object) -> Tensor:
+        if next(calls) == step:
+            raise KeyboardInterrupt
+        return weighted(*args)  # type: ignore[arg-type]
+
+    return go
+
+
 def test_a_stopped_training_goes_on_exactly(digits: TaskStream, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("cl_bench.checkpoint.CHECKPOINT_SECONDS", 0.0)
     whole = make(digits.spec, **SMALL)
@@ -304,16 +318,8 @@ def test_a_stopped_training_goes_on_exactly(digits: TaskStream, tmp_path: Path, 
     stopped = make(digits.spec, **SMALL)
     learn(stopped, digits.tasks[0])
     learned = {name: value.clone() for name, value in stopped.state_dict().items()}
-    calls = []
-
-    def interrupt(*args: object) -> Tensor:
-        calls.append(1)
-        if len(calls) == 9:
-            raise KeyboardInterrupt
-        return weighted(*args)  # type: ignore[arg-type]
-
     with monkeypatch.context() as patch, kept_in(tmp_path):
-        patch.setattr("cl_bench.strategies.brain_inspired_replay.weighted", interrupt)
+        patch.setattr("cl_bench.strategies.brain_inspired_replay.weighted", interrupted_at(9))
         with pytest.raises(KeyboardInterrupt):
             learn(stopped, digits.tasks[1])
     assert len(list(tmp_path.iterdir())) == 1
@@ -335,18 +341,10 @@ def test_a_stopped_training_goes_on_with_the_features_it_began_with(tmp_path: Pa
         with isolated(next(seeds)):
             nn.init.normal_(self.body[0].weight)  # type: ignore[arg-type]
 
-    calls = []
-
-    def interrupt(*args: object) -> Tensor:
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return weighted(*args)  # type: ignore[arg-type]
-
     monkeypatch.setattr(FrozenFeatures, "fit", another)
     stopped, again = make(COLOUR, **FROZEN), make(COLOUR, **FROZEN)
     with monkeypatch.context() as patch, kept_in(tmp_path):
-        patch.setattr("cl_bench.strategies.brain_inspired_replay.weighted", interrupt)
+        patch.setattr("cl_bench.strategies.brain_inspired_replay.weighted", interrupted_at(3))
         with pytest.raises(KeyboardInterrupt):
             learn(stopped, colours(8, (0, 1), 0))
     with kept_in(tmp_path):
